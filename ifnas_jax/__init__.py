@@ -1,0 +1,1 @@
+"""IF-NAS: interleaving-free neural architecture search in JAX and Flax."""

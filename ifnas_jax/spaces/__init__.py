@@ -1,0 +1,1 @@
+"""Search spaces: static graphs, in plain Python and NumPy."""

@@ -1,0 +1,75 @@
+"""Interleaved connections, the sampling groups that avoid them, and additions.
+
+Sections 3.3 and 3.4 of the paper. Connections are (source, destination) pairs of
+node numbers inside one stage.
+"""
+
+import itertools
+from collections.abc import Iterable
+
+import numpy as np
+
+from ifnas_jax.spaces.graph import Edge, Stage
+
+
+def interleave(first: Edge, second: Edge) -> bool:
+    """Whether two connections interleave (section 3.3).
+
+    A connection (a, b) covers the gaps d + 1/2 with a < d + 1/2 < b. Two of length
+    2 or more interleave when they cover a common gap. Connections that end in the
+    same node are candidates of that node: they compete and do not interleave.
+    """
+    (a, b), (c, d) = first, second
+    if b == d or b - a < 2 or d - c < 2:
+        return False
+    return max(a, c) < min(b, d)
+
+
+def count_interleaved(edges: Iterable[Edge]) -> int:
+    """Number of interleaved pairs among `edges`."""
+    return sum(interleave(e, f) for e, f in itertools.combinations(list(edges), 2))
+
+
+def sampling_groups(stage: Stage, modulus: int) -> tuple[tuple[int, ...], ...]:
+    """G_λ = the nodes whose index is λ modulo `modulus`, for λ = 0..modulus-1.
+
+    With `modulus` = L, the default, no two connections that end in nodes of one
+    group interleave (section 3.4); with L - 1 some do.
+    """
+    return tuple(
+        tuple(n for n in range(1, stage.num_nodes + 1) if n % modulus == remainder)
+        for remainder in range(modulus)
+    )
+
+
+def active_connections(stage: Stage, nodes: Iterable[int]) -> tuple[Edge, ...]:
+    """All connections that end in `nodes`, sorted by (destination, source)."""
+    nodes = set(nodes)
+    return tuple(edge for edge in stage.edges() if edge[1] in nodes)
+
+
+def added_connections(
+    stage: Stage, group: Iterable[int], count: int, seed: int
+) -> tuple[Edge, ...]:
+    """Connections that interleave with a group on purpose (Table 5).
+
+    For each node n of the group, in order, `count` connections are drawn without
+    replacement, uniformly, by a generator seeded with (seed, n), among those that
+    interleave with at least one candidate of n, end outside the group and were not
+    drawn for an earlier node. A node with fewer such connections takes them all.
+    """
+    group = tuple(group)
+    chosen: list[Edge] = []
+    for node in group:
+        candidates = active_connections(stage, [node])
+        pool = [
+            edge
+            for edge in stage.edges()
+            if edge[1] not in group
+            and edge not in chosen
+            and any(interleave(edge, candidate) for candidate in candidates)
+        ]
+        rng = np.random.default_rng([seed, node])
+        for index in rng.permutation(len(pool))[:count]:
+            chosen.append(pool[index])
+    return tuple(sorted(chosen, key=lambda edge: (edge[1], edge[0])))
