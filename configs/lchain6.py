@@ -1,0 +1,15 @@
+"""The 6-chain space S^(6).
+
+python -m ifnas_jax.main --config=configs/lchain6.py[:DATASET] --workdir=DIR
+
+Every field and its comment: ifnas_jax/config.py; the data set's own are in there too.
+"""
+
+from ifnas_jax import config as config_lib
+
+
+def get_config(dataset: str = "imagenet2012"):
+    """The configuration for a data set (a TFDS name, or mnist5k, imagenet100)."""
+    config = config_lib.default(dataset)
+    config.space.num_precursors = 6  # L: how many precursors a node may read
+    return config

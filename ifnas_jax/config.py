@@ -1,0 +1,282 @@
+"""Configurations: every field with its default, the data sets' own, and the checks.
+
+`configs/*.py` start from `default(dataset)` and set what makes their space; a flag
+such as `--config.search.batch_size=64` changes any field. Values that follow from
+other fields are derived in code (`space`, `macro`), never stored here.
+"""
+
+import json
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from ifnas_jax import cost
+from ifnas_jax.errors import InputError
+from ifnas_jax.methods import names as methods
+from ifnas_jax.spaces.graph import Space
+from ifnas_jax.spaces.lchain import lchain
+
+DERIVATIONS = ("prune", "target", "keep1")
+JOBS = ("search", "retrain")
+
+
+def default(dataset: str) -> ConfigDict:
+    """The configuration of the paper for ImageNet, adapted to a data set.
+
+    Args:
+      dataset: "imagenet2012", "imagenet100", "cifar10", "fashion_mnist", "mnist5k",
+        or the TFDS name of any other image classification set.
+    """
+    config = ConfigDict()
+    config.seed = 0  # of everything random: parameters, data order, augmentation
+    config.jobs = JOBS  # what to run, in this order
+    config.method = "ifnas"  # or "dnas": the same without the sampling
+    config.derive = "prune"  # or "target", "keep1": how the architecture is read off
+    config.target_madds = 600_000_000  # budget at the target width, for one image
+    config.dtype = "auto"  # of the computation; auto: bfloat16 on TPU, else float32
+
+    config.space = space = ConfigDict()
+    space.num_precursors = 4  # L: how many precursors a node may read
+    space.nodes = (18, 20, 18)  # searched nodes of each stage
+    space.operators = ("sep_conv_3x3", "skip_connect")  # candidates of every edge
+
+    config.macro = macro = ConfigDict()
+    macro.width = 64  # C of the derived network; MAdds are counted at it
+    macro.search_width = 16  # C of the super-network
+    macro.stem = "imagenet"  # three halvings; "small" has none
+
+    config.dataset = data = ConfigDict()
+    data.name = dataset  # a TFDS name
+    data.data_dir = ""  # where TFDS keeps prepared sets; empty: its default
+    data.image_size = 224  # height and width in pixels
+    data.channels = 3  # of the images as the network sees them
+    data.num_classes = 1000  # 0: what the data set says
+    data.valid_fraction = 0.02  # of the training split, for the search's own accuracy
+    data.subset_seed = 0  # draws the 100 classes of imagenet100
+    data.crop = "resized"  # random resized crop; "pad": pad and crop
+    data.padding = 0  # pixels on each side, for crop = "pad"
+    data.flip = True  # mirror half of the training images
+    data.jitter = (0.4, 0.4, 0.4, 0.2)  # brightness, contrast, saturation, hue
+    data.mean = (0.485, 0.456, 0.406)  # a channel, of values in [0, 1]
+    data.std = (0.229, 0.224, 0.225)  # a channel
+
+    config.sampling = sampling = ConfigDict()
+    sampling.period = 100  # iterations of one sampling step
+    sampling.modulus = 0  # groups of node numbers; 0: L, the largest free of interleaving
+    sampling.interleaved = 0  # connections that interleave, added on purpose per node
+    sampling.loop_warmup = True  # begin each loop with a step on the whole network
+    sampling.warmup_sampling = True  # sample in the ω-only epochs too
+
+    config.relaxation = relaxation = ConfigDict()
+    relaxation.node_scale = "unit"  # a node's inputs weigh 1 in all; or "official"
+    relaxation.init_scale = 1e-5  # standard deviation of the first logits
+
+    config.search = search = ConfigDict()
+    search.batch_size = 256  # over all devices
+    search.weights_epochs = 20.0  # ω only
+    search.beta_epochs = 10.0  # then ω and β
+    search.alpha_epochs = 5.0  # then α too; after that regulariser and pruning
+    search.max_epochs = 100.0  # in all, if the target is not met before
+    search.learning_rate = 0.1  # of ω; decays linearly to 0 over max_epochs
+    search.momentum = 0.9  # of ω
+    search.weight_decay = 3e-5  # of ω
+    search.clip = 5.0  # largest global norm of ω's gradient
+    search.arch_learning_rate = 0.1  # of β and α, constant
+    search.arch_momentum = 0.9  # of β and α
+    search.arch_weight_decay = 3e-5  # of β and α
+    search.threshold = 0.01  # gates below it are pruned
+    search.valid_every = 1  # loops between evaluations on the validation part; 0: never
+    search.checkpoint_every = 1  # loops between checkpoints
+
+    config.penalty = penalty = ConfigDict()
+    penalty.schedule = "adaptive"  # GOLD-NAS' rule once a loop; or "linear" in epochs
+    penalty.delta = 1e-5  # adaptive: first increment of μ
+    penalty.min_removed = 4  # adaptive: μ grows after a loop that removed fewer pairs
+    penalty.edges = 1.0  # adaptive: μ1 / μ. linear: 1/2400 in the authors' code
+    penalty.operators = 1.0  # adaptive: μ2 / μ. linear: 1/1800 in the authors' code
+
+    config.retrain = retrain = ConfigDict()
+    retrain.batch_size = 1024  # over all devices
+    retrain.epochs = 250  # from scratch
+    retrain.learning_rate = 0.5  # its highest value
+    retrain.warmup_epochs = 5  # of linear warm-up
+    retrain.final_epochs = 5  # of a slower decay at the end
+    retrain.momentum = 0.9
+    retrain.weight_decay = 3e-5
+    retrain.clip = 5.0  # largest global norm of the gradient
+    retrain.label_smoothing = 0.1
+    retrain.auxiliary_weight = 0.4  # of the auxiliary head's loss; 0: no such head
+    retrain.sync_bn = False  # batch statistics over all devices instead of each one's
+    retrain.test_every = 10  # epochs between evaluations; the last epoch always has one
+    retrain.checkpoint_every = 1  # epochs between checkpoints
+
+    config.log_every = 100  # iterations between lines of retraining's metrics
+    if dataset == "imagenet100":
+        data.num_classes = 100
+        retrain.epochs = 100
+    elif dataset != "imagenet2012":
+        _small_images(config)
+    if dataset == "cifar10":
+        data.num_classes = 10
+    if dataset in ("fashion_mnist", "mnist5k"):
+        _grey_images(config)
+    if dataset == "mnist5k":
+        _mnist5k(config)
+    return config.lock()
+
+
+def _small_images(config: ConfigDict) -> None:
+    """32×32 colour images: CIFAR-10, and what a set of unknown size is resized to."""
+    config.target_madds = 80_000_000
+    config.macro.update(width=24, search_width=16, stem="small")
+    config.dataset.update(
+        image_size=32,
+        num_classes=0,
+        valid_fraction=0.1,
+        crop="pad",
+        padding=4,
+        jitter=(0.0, 0.0, 0.0, 0.0),
+        mean=(),
+        std=(),
+    )
+    config.search.update(batch_size=64, learning_rate=0.05)
+    config.retrain.update(batch_size=128, epochs=200, learning_rate=0.1)
+
+
+def _grey_images(config: ConfigDict) -> None:
+    """28×28 grey images."""
+    config.target_madds = 60_000_000
+    config.dataset.update(image_size=28, channels=1, num_classes=10, padding=2)
+
+
+def _mnist5k(config: ConfigDict) -> None:
+    """4,000 digits, in minutes on two cores: small stages and short phases."""
+    config.target_madds = 17_000_000
+    config.space.nodes = (6, 6, 6)
+    config.macro.width = 16
+    config.dataset.update(flip=False)
+    config.sampling.period = 5
+    config.search.update(
+        batch_size=32,
+        weights_epochs=1.0,
+        beta_epochs=0.5,
+        alpha_epochs=0.5,
+        max_epochs=12.0,
+        valid_every=4,
+        checkpoint_every=2,
+    )
+    config.penalty.update(delta=1e-3)
+    config.retrain.update(
+        batch_size=64,
+        epochs=12,
+        learning_rate=0.1,
+        warmup_epochs=1,
+        final_epochs=1,
+        test_every=4,
+    )
+    config.log_every = 20
+
+
+def space(config: ConfigDict) -> Space:
+    """The search space of a configuration."""
+    fields = config.space
+    return lchain(fields.num_precursors, fields.nodes, fields.operators)
+
+
+def macro(config: ConfigDict) -> cost.Macro:
+    """The sizes of the derived network, at which MAdds are counted."""
+    return cost.Macro(
+        width=config.macro.width,
+        num_classes=config.dataset.num_classes,
+        image_size=config.dataset.image_size,
+        channels=config.dataset.channels,
+        stem=config.macro.stem,
+    )
+
+
+def validate(config: ConfigDict) -> None:
+    """Checks all that can be checked without the data or a device.
+
+    Raises:
+      InputError: a field is out of range, or two of them contradict each other.
+    """
+    _one_of("method", config.method, methods.NAMES)
+    _one_of("derive", config.derive, DERIVATIONS)
+    _one_of("dtype", config.dtype, ("auto", "float32", "bfloat16"))
+    _one_of("dataset.crop", config.dataset.crop, ("pad", "resized"))
+    _one_of("penalty.schedule", config.penalty.schedule, ("adaptive", "linear"))
+    _one_of("relaxation.node_scale", config.relaxation.node_scale, ("unit", "official"))
+    for job in config.jobs:
+        _one_of("jobs", job, JOBS)
+    for field in ("search.batch_size", "retrain.batch_size", "retrain.epochs"):
+        _at_least(config, field, 1)
+    for field in ("sampling.period", "macro.search_width", "log_every"):
+        _at_least(config, field, 1)
+    for field in ("search.checkpoint_every", "retrain.checkpoint_every"):
+        _at_least(config, field, 1)
+    for field in ("sampling.modulus", "sampling.interleaved", "search.weights_epochs"):
+        _at_least(config, field, 0)
+    for field in ("search.beta_epochs", "search.alpha_epochs", "search.valid_every"):
+        _at_least(config, field, 0)
+    if not 0 <= config.search.threshold < 0.5:
+        raise InputError(
+            f"search.threshold is {config.search.threshold}, but every gate starts at "
+            "0.5; set it to 0 or more and under 0.5."
+        )
+    if not 0 < config.dataset.valid_fraction < 1:
+        raise InputError(
+            f"dataset.valid_fraction is {config.dataset.valid_fraction}; set it "
+            "between 0 and 1, both excluded."
+        )
+    _check_budget(config)
+
+
+def _check_budget(config: ConfigDict) -> None:
+    """The target lies between the fixed parts and the whole super-network."""
+    graph, sizes = space(config), macro(config)
+    target = config.target_madds
+    fixed = cost.fixed_cost(sizes).madds
+    full = cost.network_cost(sizes, graph.operators, graph.full()).madds
+    if config.derive != "keep1" and not fixed < target < full:
+        raise InputError(
+            f"target_madds is {target:,}, but the network's fixed parts alone have "
+            f"{fixed:,} and the whole super-network has {full:,} at width "
+            f"{sizes.width}; set a target between them."
+        )
+
+
+def _one_of(field: str, value: Any, choices) -> None:
+    if value not in choices:
+        raise InputError(f"{field} is {value!r}; choose one of {list(choices)}.")
+
+
+def _at_least(config: ConfigDict, field: str, least: float) -> None:
+    group, _, name = field.rpartition(".")
+    value = (config[group] if group else config)[name]
+    if value < least:
+        raise InputError(f"{field} is {value}; set it to {least} or more.")
+
+
+def to_json(config: ConfigDict) -> str:
+    """The text of `config.json`."""
+    return json.dumps(config.to_dict(), indent=1, sort_keys=True) + "\n"
+
+
+def differences(config: ConfigDict, stored: dict[str, Any]) -> list[str]:
+    """Fields in which a configuration differs from a stored one, with both values."""
+    ours, theirs = _flat(json.loads(to_json(config))), _flat(stored)
+    return [
+        f"{key} (stored {theirs.get(key)!r}, now {ours.get(key)!r})"
+        for key in sorted(ours.keys() | theirs.keys())
+        if ours.get(key) != theirs.get(key)
+    ]
+
+
+def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat = {}
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            flat |= _flat(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat

@@ -1,0 +1,1 @@
+"""Image classification sets: prepared by TFDS, read through Grain."""

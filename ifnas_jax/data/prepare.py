@@ -1,0 +1,209 @@
+"""Finds a data set's folder, prepares it when missing, refuses it when broken.
+
+Preparing is the only thing in this package that imports TensorFlow (TFDS does,
+when it writes); a prepared set is found and read without it.
+"""
+
+import difflib
+import itertools
+import socket
+import urllib.parse
+import urllib.request
+
+import numpy as np
+import tensorflow_datasets as tfds
+from etils import epath
+from google.protobuf import json_format
+from tensorflow_datasets.core import dataset_info, file_adapters
+from tensorflow_datasets.core.download import download_manager
+from tensorflow_datasets.core.download import util as download_util
+
+# Importing the module registers its builder with TFDS.
+from ifnas_jax.data.mnist5k import Mnist5k
+from ifnas_jax.errors import InputError
+
+# 100 classes of ImageNet, drawn by `dataset.subset_seed`; read from this set.
+IMAGENET100, IMAGENET = "imagenet100", "imagenet2012"
+# What TFDS raises when the network, a manual download or a package is missing.
+_PREPARE_ERRORS = (
+    OSError,
+    AssertionError,
+    ImportError,
+    download_util.DownloadError,
+    download_manager.NonMatchingChecksumError,
+)
+
+
+def prepared_builder(name: str, data_dir: str) -> tfds.core.DatasetBuilder:
+    """Finds a TFDS set, and prepares it as ArrayRecord files when it is missing.
+
+    Args:
+        name: TFDS' name of the set (`name[/config][:version]`).
+        data_dir: TFDS' folder of data sets; '' is its default
+            (`$TFDS_DATA_DIR`, or `~/tensorflow_datasets`).
+
+    Returns:
+        The builder of a prepared set, all of whose files can be opened.
+
+    Raises:
+        InputError: the name is unknown, the set is not one of image
+            classification or can't be prepared, its folder is half-written, or
+            its files can't be read by index.
+    """
+    builder = _find(name, data_dir)
+    _check_features(builder)
+    if not builder.data_path.exists():
+        _prepare(builder)
+        builder = _find(name, data_dir)
+    _check_files(builder)
+    return builder
+
+
+def _find(name: str, data_dir: str) -> tfds.core.DatasetBuilder:
+    """The builder of this name; it needs no files."""
+    try:
+        return tfds.builder(name, data_dir=data_dir or None)
+    except tfds.core.DatasetNotFoundError as error:
+        known = [IMAGENET100, *tfds.list_builders()]
+        close = difflib.get_close_matches(name, known, n=3) or [Mnist5k.name]
+        raise InputError(
+            f"dataset.name '{name}' is not a TFDS data set: did you mean "
+            f"{' or '.join(close)}?"
+        ) from error
+    except (json_format.ParseError, dataset_info.DatasetInfoFileError) as error:
+        root = epath.Path(data_dir or tfds.core.constants.DATA_DIR)
+        raise InputError(
+            f"dataset.data_dir: dataset_info.json in {root / name} can not be "
+            "read; delete the folder of that version, and start again to prepare "
+            "it afresh."
+        ) from error
+    except ValueError as error:
+        raise InputError(
+            f"dataset.name '{name}' names no version of a TFDS data set: "
+            f"{_one_line(error)}"
+        ) from error
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def _check_features(builder: tfds.core.DatasetBuilder) -> None:
+    """Refuses what is not 8-bit images with one class each."""
+    features = builder.info.features
+    named = dict(features) if isinstance(features, tfds.features.FeaturesDict) else {}
+    image, label = named.get("image"), named.get("label")
+    if not (
+        isinstance(image, tfds.features.Image)
+        and isinstance(label, tfds.features.ClassLabel)
+        and np.dtype(image.np_dtype) == np.uint8
+    ):
+        raise InputError(
+            f"dataset.name '{builder.name}' is not an image classification set "
+            "(it needs the features 'image', 8 bits, and 'label', one class): "
+            "choose another, for instance 'cifar10'."
+        )
+
+
+def _prepare(builder: tfds.core.DatasetBuilder) -> None:
+    """Downloads and writes the set; TFDS renames its folder when it is whole.
+
+    What an earlier, killed attempt left (`incomplete.*`) is neither read nor
+    deleted: it may belong to a process that is at work.
+    """
+    name, path = builder.info.full_name, builder.data_path
+    if _is_offline(builder):
+        raise InputError(
+            f"dataset.name '{name}' is not prepared in {path} and has to be "
+            "downloaded, but there is no network: prepare it on a machine that "
+            "has one and copy the folder here, or choose 'mnist5k', which needs "
+            "none."
+        )
+    print(f"Preparing the data set {name} in {path} (once).", flush=True)
+    try:
+        builder.download_and_prepare(
+            file_format="array_record",
+            # Google's bucket only has TFRecords, and asking it takes the network.
+            download_config=tfds.download.DownloadConfig(try_download_gcs=False),
+        )
+    except _PREPARE_ERRORS as error:
+        if path.exists():  # Another process was faster, and its files count.
+            return
+        raise InputError(
+            f"dataset.name '{name}' can not be prepared in {path}: {_one_line(error)}"
+        ) from error
+
+
+def _is_offline(builder: tfds.core.DatasetBuilder) -> bool:
+    """Whether the set needs a download that can't even begin.
+
+    TFDS tries again for minutes before it gives up, so ask first. A proxy looks
+    up names itself; manual downloads, and those of an earlier attempt, may be all
+    it takes.
+    """
+    hosts = {urllib.parse.urlparse(url).hostname for url in builder.url_infos or ()}
+    hosts.discard(None)
+    downloads = epath.Path(builder.data_dir_root) / "downloads" / builder.name
+    done = downloads.exists() and any(
+        ".tmp." not in p.name for p in downloads.iterdir()
+    )
+    manual = builder.MANUAL_DOWNLOAD_INSTRUCTIONS is not None
+    if not hosts or manual or done or urllib.request.getproxies():
+        return False
+    return not any(_resolves(host) for host in sorted(hosts))
+
+
+def _resolves(host: str) -> bool:
+    try:
+        socket.getaddrinfo(host, 443)
+    except socket.gaierror:
+        return False
+    return True
+
+
+def _check_files(builder: tfds.core.DatasetBuilder) -> None:
+    """Opens every file once: a half-copied set is found now, not in epoch 3."""
+    path = builder.data_path
+    if not (path / "dataset_info.json").exists():
+        raise _half_written(path, "dataset_info.json is missing")
+    _choose_array_record(builder)
+    for name, split in builder.info.splits.items():
+        records = builder.as_data_source(split=name).data_source
+        lasts = itertools.accumulate(split.shard_lengths)
+        for file, last in zip(split.filepaths, lasts, strict=True):
+            if not file.exists():
+                raise _half_written(path, f"{file.name} is missing")
+            try:
+                records[last - 1]
+            except RuntimeError as error:
+                reason = f"{file.name} is damaged ({_one_line(error)})"
+                raise _half_written(path, reason) from error
+
+
+def _half_written(path: epath.Path, reason: str) -> InputError:
+    return InputError(
+        f"dataset.data_dir: {path} is half-written, {reason}; delete that folder, "
+        "and start again to prepare it afresh."
+    )
+
+
+def _choose_array_record(builder: tfds.core.DatasetBuilder) -> None:
+    """Reads the ArrayRecord files, also those that TFDS' converter put beside others.
+
+    TFDS 4.9.10 notes such files in dataset_info.json, and then does not look
+    there; its converter fails when it should write to another folder.
+    """
+    found, wanted = builder.info.file_format, file_adapters.FileFormat.ARRAY_RECORD
+    path = builder.data_path
+    if found == wanted:
+        return
+    proto = dataset_info.read_proto_from_builder_dir(path)
+    if wanted.value not in proto.alternative_file_formats:
+        raise InputError(
+            f"dataset.data_dir: {path} holds {found.value} files, which can not be "
+            "read by index; convert them once, in an environment that also has "
+            "apache-beam, with `python -m tensorflow_datasets.scripts.convert_format "
+            f"--dataset_version_dir={path} --out_file_format={wanted.value} "
+            "--num_workers=1`."
+        )
+    builder.info.set_file_format(wanted, override=True, override_if_initialized=True)

@@ -1,0 +1,3 @@
+"""The methods' names, for what must not import JAX."""
+
+NAMES = ("ifnas", "dnas")

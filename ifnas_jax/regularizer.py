@@ -1,0 +1,62 @@
+"""The discretisation penalty, Eq. (3) of the paper, and its strength over time."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+
+def log_share(gates: jax.Array, on: jax.Array) -> jax.Array:
+    """Σ ln(1 + g / mean g) along the last axis, over the entries that are on.
+
+    The mean runs over the same entries. Concave in the shares, so it pushes towards
+    one winner; a single entry contributes the constant ln 2.
+
+    Args:
+      gates: [..., K], in (0, 1).
+      on: bool [..., K].
+
+    Returns:
+      [...]; 0 where nothing is on.
+    """
+    count = on.sum(axis=-1, keepdims=True)
+    total = jnp.where(on, gates, 0.0).sum(axis=-1, keepdims=True)
+    # Where nothing is on the quotient must be finite too, or its gradient is NaN.
+    share = gates * count / jnp.where(count > 0, total, 1.0)
+    return jnp.where(on, jnp.log1p(share), 0.0).sum(axis=-1)
+
+
+def stage_penalty(
+    beta: jax.Array, alpha: jax.Array, active: jax.Array, learned: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    """The two sums of Eq. (3) over the nodes of one stage whose gates move.
+
+    Args:
+      beta: gates g(β) of the edges, [N, L].
+      alpha: gates g(α) of the operators, [N, L, O].
+      active: bool [N, L, O].
+      learned: bool [N].
+
+    Returns:
+      Σ over edges (multiplied by μ1) and Σ over operators (multiplied by μ2).
+    """
+    edges = active.any(axis=-1) & learned[:, None]
+    operators = active & learned[:, None, None]
+    return log_share(beta, edges).sum(), log_share(alpha, operators).sum()
+
+
+class Strength(NamedTuple):
+    """μ and its next increment; part of the checkpointed state."""
+
+    mu: float
+    delta: float
+
+    def adapt(self, removed: int, wanted: int, first_delta: float) -> "Strength":
+        """GOLD-NAS' rule, applied once a loop.
+
+        If at least `wanted` pairs were removed, μ halves and the increment starts
+        again at `first_delta`; otherwise the increment doubles and is added to μ.
+        """
+        if removed >= wanted:
+            return Strength(self.mu / 2, first_delta)
+        return Strength(self.mu + 2 * self.delta, 2 * self.delta)

@@ -1,0 +1,164 @@
+"""Networks and spaces drawn as in the paper's Figures 4 and 5.
+
+A stage is a column of numbered nodes, read downwards from its input, node 0; the
+three stages stand side by side.
+"""
+
+from collections.abc import Collection, Iterable, Sequence
+
+from matplotlib.figure import Figure
+
+from ifnas_jax import cost
+from ifnas_jax.architecture import Architecture, KeptEdge, KeptStage
+from ifnas_jax.report.arcs import (
+    BLUE,
+    FAINT,
+    GREEN,
+    INK,
+    ORANGE,
+    PURPLE,
+    Arc,
+    Column,
+    Stroke,
+    choose_sides,
+    draw_columns,
+)
+from ifnas_jax.spaces import interleaving
+from ifnas_jax.spaces.graph import Edge, Space, Stage
+
+# In the order of cost.OPERATORS; line styles tell them apart without colour.
+_OPERATORS = (
+    Stroke(BLUE, 1.7),
+    Stroke(ORANGE, 1.4, (3.2, 1.4)),
+    Stroke(GREEN, 1.6, (1, 1.1)),
+    Stroke(PURPLE, 1.5, (5, 1.2, 1, 1.2)),
+)
+_UNUSED = Stroke(FAINT, 0.6, arrow=False)
+_BACKBONE = Stroke(INK, 1.4)
+_SAMPLED = Stroke(BLUE, 1.5)
+_ADDED = Stroke(ORANGE, 1.5, (3.2, 1.4))
+
+
+def draw_architecture(architecture: Architecture, title: str = "") -> Figure:
+    """Draws what a network keeps: an arc for each operator on each connection.
+
+    Args:
+      architecture: the network.
+      title: a line above MAdds, parameters and depth.
+
+    Returns:
+      The figure. The arc of an operator has the id `stage1-0-4-skip_connect`.
+    """
+    total = architecture.cost()
+    depth = architecture.depth_per_stage()
+    facts = (
+        f"MAdds {total.madds / 1e6:.1f}M  ·  parameters {total.params / 1e6:.2f}M  ·  "
+        f"depth {sum(depth)} ({' + '.join(map(str, depth))})"
+    )
+    macro = architecture.macro
+    columns = [
+        _kept_column(index, stage, f"{width} × {size} × {size}")
+        for index, (stage, width, size) in enumerate(
+            zip(
+                architecture.stages,
+                macro.stage_widths,
+                macro.stage_sizes,
+                strict=True,
+            ),
+            start=1,
+        )
+    ]
+    legend = {name: _operator_stroke(name) for name in architecture.operators}
+    return draw_columns(f"{title}\n{facts}" if title else facts, columns, legend)
+
+
+def draw_space(
+    space: Space,
+    groups: Sequence[Sequence[Iterable[int]]],
+    group_index: int,
+    added: Sequence[Iterable[Edge]] = (),
+) -> Figure:
+    """Draws a super-network, and beside it the part that a group's steps train.
+
+    To the left of each column is every connection of the space; to the right, the
+    sub-super-network: the backbone and all connections that end in the group.
+
+    Args:
+      space: the space.
+      groups: for each stage its sampling groups, each a list of nodes.
+      group_index: which of the groups to show.
+      added: for each stage, connections that were added on purpose.
+    """
+    columns = []
+    for index, (stage, own) in enumerate(zip(space.stages, groups, strict=True)):
+        extra = tuple(added[index]) if added else ()
+        columns.append(_space_column(index + 1, stage, own[group_index], extra))
+    title = (
+        f"{space.name}, L = {space.num_precursors}, {space.num_edges} connections\n"
+        f"group {group_index}: nodes n with n mod {len(groups[0])} = {group_index}"
+    )
+    legend = {
+        "all connections": _UNUSED,
+        "backbone": _BACKBONE,
+        "end in the group": _SAMPLED,
+    }
+    if any(tuple(edges) for edges in added):
+        legend["added"] = _ADDED
+    return draw_columns(title, columns, legend)
+
+
+def _operator_stroke(name: str) -> Stroke:
+    index = list(cost.OPERATORS).index(name)
+    return _OPERATORS[index % len(_OPERATORS)]
+
+
+def _kept_column(index: int, stage: KeptStage, shape: str) -> Column:
+    sides = choose_sides((edge.src, edge.dst) for edge in stage.edges)
+    arcs = []
+    for edge in stage.edges:
+        arcs += _operator_arcs(index, edge, sides[edge.src, edge.dst])
+    kept = stage.nodes()
+    return Column(
+        f"stage {index}",
+        f"{shape}\n{len(kept)} of {stage.num_nodes} nodes",
+        stage.num_nodes,
+        tuple(arcs),
+        faded=frozenset(range(1, stage.num_nodes + 1)) - set(kept),
+    )
+
+
+def _operator_arcs(index: int, edge: KeptEdge, side: int) -> list[Arc]:
+    """The operators of one connection, side by side."""
+    count = len(edge.ops)
+    # Straight lines spread around the middle, arcs outwards.
+    first = 0.0 if side else -(count - 1) / 2
+    return [
+        Arc(
+            edge.src,
+            edge.dst,
+            _operator_stroke(name),
+            side,
+            shift=0.2 * (first + position),
+            name=f"stage{index}-{edge.src}-{edge.dst}-{name}",
+        )
+        for position, name in enumerate(edge.ops)
+    ]
+
+
+def _space_column(
+    index: int, stage: Stage, group: Iterable[int], added: Collection[Edge]
+) -> Column:
+    group = frozenset(group)
+    arcs = [
+        Arc(src, dst, _UNUSED, side=-1) for src, dst in stage.edges() if dst - src > 1
+    ]
+    arcs += [Arc(n - 1, n, _BACKBONE, 0) for n in range(1, stage.num_nodes + 1)]
+    active = [
+        (edge, _SAMPLED) for edge in interleaving.active_connections(stage, group)
+    ]
+    for (src, dst), stroke in active + [(edge, _ADDED) for edge in added]:
+        if dst - src > 1:
+            name = f"stage{index}-{src}-{dst}"
+            arcs.append(Arc(src, dst, stroke, side=1, name=name))
+    footing = f"{len(group)} of {stage.num_nodes} nodes"
+    return Column(f"stage {index}", footing, stage.num_nodes, tuple(arcs), filled=group)

@@ -1,0 +1,42 @@
+"""Writing figures to files."""
+
+import os
+
+import matplotlib
+from matplotlib.figure import Figure
+
+from ifnas_jax.errors import InputError
+
+
+def save_figure(figure: Figure, path_without_suffix: str | os.PathLike) -> None:
+    """Writes a figure as `.svg` and as `.png`."""
+    for suffix in (".svg", ".png"):
+        save_as(figure, f"{os.fspath(path_without_suffix)}{suffix}")
+
+
+def save_as(figure: Figure, path: str | os.PathLike) -> None:
+    """Writes a figure to one file; an SVG is the same bytes each time.
+
+    Raises:
+      InputError: the suffix is neither `.svg` nor `.png`, or the file can't be
+        written.
+    """
+    path = os.fspath(path)
+    suffix = os.path.splitext(path)[1]
+    if suffix not in (".svg", ".png"):
+        raise InputError(
+            f"figure {path!r} ends in {suffix or 'nothing'!r}; end its name in .svg or "
+            ".png."
+        )
+    # Ids from a fixed salt and no date, so that equal figures are equal files; text
+    # as paths, so that they look the same wherever they are opened.
+    options = {"svg.hashsalt": "ifnas", "svg.fonttype": "path"}
+    metadata = {"Date": None} if suffix == ".svg" else {}
+    try:
+        with matplotlib.rc_context(options):
+            figure.savefig(path, dpi=200, metadata=metadata, facecolor="white")
+    except OSError as error:
+        raise InputError(
+            f"figure {path!r} cannot be written ({error.strerror}); name a file in a "
+            "folder that exists."
+        ) from error

@@ -1,0 +1,142 @@
+"""A progress line: where a job is, what it measures, and when it will be done."""
+
+import collections
+import shutil
+import sys
+import time
+from collections.abc import Callable
+from typing import TextIO
+
+_WINDOW = 30.0  # seconds of recent steps that speed and ETA come from
+_TERMINAL_INTERVAL = 0.1  # seconds between lines that overwrite each other
+_PLAIN_INTERVAL = 5.0  # seconds between lines that stay
+
+
+class Progress:
+    """Shows the progress of a job with a known number of steps.
+
+    On a terminal one line is rewritten; elsewhere a plain line is printed at most
+    every 5 seconds, except for the first and the last. The first update is where
+    counting starts, be it after compiling or at a resumed step.
+
+        with Progress("search", 3000) as progress:
+            progress.update(step, phase="prune", group="group 2", loss="loss 0.513")
+    """
+
+    def __init__(
+        self,
+        name: str,
+        total: int,
+        stream: TextIO | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ):
+        self._name = name
+        self._total = total
+        self._stream = sys.stderr if stream is None else stream
+        self._clock = clock
+        self._terminal = self._stream.isatty()
+        self._recent: collections.deque[tuple[float, int]] = collections.deque()
+        self._last_shown: float | None = None
+        self._line = ""  # of the latest update
+        self._tail = ""  # its end: speed and ETA
+        self._pending = False  # it was not shown
+
+    def __enter__(self) -> "Progress":
+        return self
+
+    def __exit__(self, *unused) -> None:
+        self.close()
+
+    def update(self, step: int, **fields: str) -> None:
+        """Says that `step` steps are done.
+
+        Args:
+          step: of `total`.
+          **fields: texts, shown as they are and in this order; empty ones are left
+            out. Their names are for the reader of the call.
+        """
+        now = self._clock()
+        self._recent.append((now, step))
+        while len(self._recent) > 2 and now - self._recent[1][0] >= _WINDOW:
+            self._recent.popleft()
+        width = len(str(self._total))
+        parts = [
+            f"{self._name}  {step:{width}d}/{self._total}",
+            *(field for field in fields.values() if field),
+        ]
+        speed = self._speed(step)
+        self._line = "  ".join(parts + speed)
+        self._tail = "  ".join(speed)
+        self._pending = True
+        interval = _TERMINAL_INTERVAL if self._terminal else _PLAIN_INTERVAL
+        if (
+            self._last_shown is None
+            or now - self._last_shown >= interval
+            or step >= self._total
+        ):
+            self._last_shown = now
+            self._show()
+
+    def note(self, text: str) -> None:
+        """Prints a line that stays, above the progress line."""
+        if self._terminal:
+            self._stream.write("\r\x1b[K")
+        self._stream.write(f"{text}\n")
+        if self._terminal and self._line:
+            self._show()
+        self._stream.flush()
+
+    def close(self) -> None:
+        """Shows the latest update, if it was not, and ends the line."""
+        if self._pending:
+            self._show()
+        if self._terminal and self._line:
+            self._stream.write("\n")
+            self._stream.flush()
+        self._line = ""
+
+    def _show(self) -> None:
+        self._pending = False
+        if self._terminal:
+            self._stream.write(f"\r\x1b[K{self._fitted()}")
+        else:
+            self._stream.write(f"{self._line}\n")
+        self._stream.flush()
+
+    def _fitted(self) -> str:
+        """The line, cut to the terminal's width; the ETA stays if there is room."""
+        # A line that fills the last column would wrap.
+        columns = shutil.get_terminal_size().columns - 1
+        if len(self._line) <= columns:
+            return self._line
+        end = f"…  {self._tail}" if self._tail else "…"
+        if len(end) > columns // 2:
+            end = "…"
+        return f"{self._line[: columns - len(end)]}{end}"
+
+    def _speed(self, step: int) -> list[str]:
+        """Steps a second and the time that is left, once they are known."""
+        (start, first), (end, last) = self._recent[0], self._recent[-1]
+        if last <= first or end <= start:
+            return []
+        rate = (last - first) / (end - start)
+        left = (self._total - step) / rate
+        return [_rate(rate), f"ETA {_duration(left)}"]
+
+
+def _rate(rate: float) -> str:
+    if rate >= 10:
+        return f"{rate:.0f} it/s"
+    return f"{rate:.1f} it/s" if rate >= 1 else f"{1 / rate:.1f} s/it"
+
+
+def _duration(seconds: float) -> str:
+    """1:32, 2:05:09 or 3d 04:05:09."""
+    minutes, second = divmod(max(0, round(seconds)), 60)
+    hours, minute = divmod(minutes, 60)
+    if not hours:
+        return f"{minute}:{second:02d}"
+    days, hour = divmod(hours, 24)
+    if not days:
+        return f"{hour}:{minute:02d}:{second:02d}"
+    return f"{days}d {hour:02d}:{minute:02d}:{second:02d}"

@@ -1,0 +1,185 @@
+import json
+import shutil
+import socket
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from ifnas_jax.data import prepare
+from ifnas_jax.data.source import (
+    Examples,
+    imagenet100_classes,
+    open_dataset,
+    split_validation,
+)
+from ifnas_jax.errors import InputError
+
+VERSION = "mnist5k/1.0.0"
+
+
+@pytest.fixture
+def copied(config, mnist5k_dir, tmp_path):
+    """A configuration whose prepared set may be broken."""
+    shutil.copytree(mnist5k_dir / "mnist5k", tmp_path / "mnist5k")
+    config.data_dir = str(tmp_path)
+    return config, tmp_path / VERSION
+
+
+def test_parts(config):
+    dataset = open_dataset(config)
+
+    sizes = [len(dataset.train), len(dataset.valid), len(dataset.test)]
+    assert sizes == [3000, 1000, 1000]
+    assert dataset.num_classes == 10
+    example = dataset.train[0]
+    assert example["image"].shape == (28, 28, 1)
+    assert example["image"].dtype == np.uint8
+
+
+def test_train_and_valid_partition_the_training_split():
+    train, valid = split_validation(np.arange(103), 0.2)
+
+    assert len(valid) == 21
+    assert np.array_equal(np.sort(np.concatenate([train, valid])), np.arange(103))
+    assert np.array_equal(valid, split_validation(np.arange(103), 0.2)[1])
+
+
+def test_grey_images_are_repeated_for_a_colour_network(config):
+    grey = open_dataset(config).test[3]
+    config.channels = 3
+    colour = open_dataset(config).test[3]
+
+    assert np.array_equal(colour["image"], np.repeat(grey["image"], 3, axis=-1))
+    assert colour["label"] == grey["label"]
+
+
+def test_subset_keeps_its_classes_and_renumbers_them(config):
+    classes = np.array([2, 7])
+    records = open_dataset(config).test._records
+    labels = np.array([r["label"] for r in records])
+    subset = Examples(records, np.flatnonzero(np.isin(labels, classes)), 1, classes)
+
+    assert [e["label"] for e in subset].count(0) == 100
+    assert [e["label"] for e in subset].count(1) == 100
+
+
+def test_imagenet100_classes_follow_their_seed():
+    classes = imagenet100_classes(0)
+
+    assert len(np.unique(classes)) == 100
+    assert np.array_equal(classes, imagenet100_classes(0))
+    assert not np.array_equal(classes, imagenet100_classes(1))
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("name", "minst5k", "dataset.name 'minst5k'.*did you mean mnist5k"),
+        ("name", "cifar10/none", "dataset.name 'cifar10/none'"),
+        ("name", "ag_news_subset", "not an image classification set"),
+        ("channels", 2, "dataset.channels is 2"),
+        ("valid_fraction", 1.0, "dataset.valid_fraction is 1.0"),
+        ("num_classes", 7, "dataset.num_classes is 7, but 'mnist5k' has 10"),
+    ],
+)
+def test_settings_that_do_not_fit(config, field, value, message):
+    with config.unlocked():
+        config[field] = value
+    with pytest.raises(InputError, match=message):
+        open_dataset(config)
+
+
+def test_no_network(config, tmp_path, monkeypatch):
+    def fail(*_):
+        raise socket.gaierror(-2, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", fail)
+    monkeypatch.setattr(prepare.urllib.request, "getproxies", dict)
+    config.name, config.data_dir = "fashion_mnist", str(tmp_path)
+    with pytest.raises(InputError, match="no network"):
+        open_dataset(config)
+
+
+def test_missing_manual_download(config, tmp_path):
+    config.name, config.data_dir, config.channels = "imagenet100", str(tmp_path), 3
+    with pytest.raises(InputError, match=r"downloads/manual.*ILSVRC2012_img_train"):
+        open_dataset(config)
+
+
+@pytest.mark.parametrize(
+    "lost", ["dataset_info.json", "mnist5k-train.array_record-00000-of-00001"]
+)
+def test_lost_file(copied, lost):
+    config, folder = copied
+    (folder / lost).unlink()
+    with pytest.raises(InputError, match=f"half-written, {lost} is missing"):
+        open_dataset(config)
+
+
+@pytest.mark.parametrize("size", [0, 100_000])
+def test_cut_shard(copied, size):
+    config, folder = copied
+    shard = folder / "mnist5k-test.array_record-00000-of-00001"
+    shard.write_bytes(shard.read_bytes()[:size])
+    with pytest.raises(InputError, match=r"half-written, .* is damaged"):
+        open_dataset(config)
+
+
+def test_cut_info(copied):
+    config, folder = copied
+    info = folder / "dataset_info.json"
+    info.write_text(info.read_text()[:100])
+    with pytest.raises(InputError, match=r"dataset_info\.json in .* can not be read"):
+        open_dataset(config)
+
+
+def test_killed_preparation_is_started_again(config, tmp_path, capsys):
+    left = tmp_path / "mnist5k" / "incomplete.ABCDEF_1.0.0"
+    left.mkdir(parents=True)
+    (left / "mnist5k-train.array_record-00000-of-00001").write_bytes(b"half")
+    config.data_dir = str(tmp_path)
+
+    assert len(open_dataset(config).test) == 1000
+    assert "Preparing the data set mnist5k" in capsys.readouterr().out
+
+
+def test_tfrecords_are_refused_with_the_command_that_converts(copied):
+    config, folder = copied
+    info = folder / "dataset_info.json"
+    fields = json.loads(info.read_text()) | {"fileFormat": "tfrecord"}
+    info.write_text(json.dumps(fields))
+    with pytest.raises(
+        InputError, match=f"convert_format --dataset_version_dir={folder}"
+    ):
+        open_dataset(config)
+
+    # What the converter leaves: its files, and this note.
+    fields["alternativeFileFormats"] = ["array_record"]
+    info.write_text(json.dumps(fields))
+    assert len(open_dataset(config).test) == 1000
+
+
+def test_reading_needs_no_tensorflow_and_exits_at_once(config):
+    script = f"""
+import json, sys
+import ml_collections
+from ifnas_jax.data import augment, pipeline, source
+config = ml_collections.ConfigDict(json.loads({config.to_json()!r}))
+dataset = source.open_dataset(config)
+batches = pipeline.train_batches(
+    dataset.train, augment.train_transform(config), batch_size=64, seed=0)
+next(batches)
+print('tensorflow' in sys.modules)
+"""
+    # Not closed: threads that still read ahead must not keep the process.
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", script],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "False"
