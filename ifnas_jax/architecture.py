@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ifnas_jax import cost
+from ifnas_jax import cost, files
 from ifnas_jax.errors import InputError
 from ifnas_jax.spaces.graph import Space
 
@@ -119,11 +119,7 @@ class Architecture:
 
     def save(self, path: str | os.PathLike) -> None:
         """Writes `architecture.json`, whole or not at all."""
-        temporary = f"{os.fspath(path)}.tmp"
-        with open(temporary, "w", encoding="utf-8") as file:
-            json.dump(self.to_json(), file, indent=1)
-            file.write("\n")
-        os.replace(temporary, path)
+        files.write_json(path, self.to_json())
 
 
 def from_kept(

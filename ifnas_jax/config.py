@@ -62,7 +62,9 @@ def default(dataset: str) -> ConfigDict:
 
     config.sampling = sampling = ConfigDict()
     sampling.period = 100  # iterations of one sampling step
-    sampling.modulus = 0  # groups of node numbers; 0: L, the largest free of interleaving
+    sampling.modulus = (
+        0  # groups of node numbers; 0: L, the largest free of interleaving
+    )
     sampling.interleaved = 0  # connections that interleave, added on purpose per node
     sampling.loop_warmup = True  # begin each loop with a step on the whole network
     sampling.warmup_sampling = True  # sample in the ω-only epochs too
@@ -127,7 +129,7 @@ def default(dataset: str) -> ConfigDict:
 
 def _small_images(config: ConfigDict) -> None:
     """32×32 colour images: CIFAR-10, and what a set of unknown size is resized to."""
-    config.target_madds = 80_000_000
+    config.target_madds = 100_000_000
     config.macro.update(width=24, search_width=16, stem="small")
     config.dataset.update(
         image_size=32,
@@ -145,13 +147,13 @@ def _small_images(config: ConfigDict) -> None:
 
 def _grey_images(config: ConfigDict) -> None:
     """28×28 grey images."""
-    config.target_madds = 60_000_000
+    config.target_madds = 76_000_000
     config.dataset.update(image_size=28, channels=1, num_classes=10, padding=2)
 
 
 def _mnist5k(config: ConfigDict) -> None:
     """4,000 digits, in minutes on two cores: small stages and short phases."""
-    config.target_madds = 17_000_000
+    config.target_madds = 13_500_000
     config.space.nodes = (6, 6, 6)
     config.macro.width = 16
     config.dataset.update(flip=False)
@@ -184,7 +186,16 @@ def space(config: ConfigDict) -> Space:
 
 
 def macro(config: ConfigDict) -> cost.Macro:
-    """The sizes of the derived network, at which MAdds are counted."""
+    """The sizes of the derived network, at which MAdds are counted.
+
+    Raises:
+      InputError: a size is missing, or the stem does not take it.
+    """
+    if not config.dataset.num_classes:
+        raise InputError(
+            "dataset.num_classes is 0, so only the data set knows it; set it to price "
+            "a network without opening the data."
+        )
     return cost.Macro(
         width=config.macro.width,
         num_classes=config.dataset.num_classes,
@@ -233,7 +244,10 @@ def validate(config: ConfigDict) -> None:
 
 def _check_budget(config: ConfigDict) -> None:
     """The target lies between the fixed parts and the whole super-network."""
-    graph, sizes = space(config), macro(config)
+    known = ConfigDict(config)
+    # Until the data set is opened, the smallest classifier stands in for its own.
+    known.dataset.num_classes = max(1, config.dataset.num_classes)
+    graph, sizes = space(config), macro(known)
     target = config.target_madds
     fixed = cost.fixed_cost(sizes).madds
     full = cost.network_cost(sizes, graph.operators, graph.full()).madds

@@ -64,6 +64,10 @@ class Macro:
                 f"to {-(-self.image_size // multiple) * multiple}, or use another stem."
             )
 
+    def at_width(self, width: int) -> "Macro":
+        """The same sizes with another C."""
+        return dataclasses.replace(self, width=width)
+
     @property
     def stage_widths(self) -> tuple[int, int, int]:
         """Channels of the nodes of each stage."""

@@ -1,8 +1,12 @@
-"""The error that a person can mend."""
+"""Errors that the command line reports in one sentence, without a traceback."""
 
 
 class InputError(ValueError):
     """Bad input: one sentence that names the field, the value and the mend.
 
-    The command line prints its message without a traceback and exits with 2.
+    The command line exits with 2.
     """
+
+
+class DivergedError(ArithmeticError):
+    """Training met a loss that is not finite. The command line exits with 3."""

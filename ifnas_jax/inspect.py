@@ -7,19 +7,14 @@ Fields of a config are set as for a search: `--config.space.num_precursors=6`.
 """
 
 import argparse
-import importlib.util
 import json
-import os
-import re
 import sys
 from collections.abc import Sequence
-
-from absl import flags
-from ml_collections import ConfigDict, config_flags
 
 from ifnas_jax import config as config_lib
 from ifnas_jax.architecture import load
 from ifnas_jax.errors import InputError
+from ifnas_jax.flags import load_config
 from ifnas_jax.report import tables
 
 
@@ -77,61 +72,6 @@ def _parser() -> argparse.ArgumentParser:
         help="the sampling group that a space's figure shows (default: 0)",
     )
     return parser
-
-
-def load_config(argument: str, overrides: Sequence[str] = ()) -> ConfigDict:
-    """The config of `FILE.py[:ARG]`, with `--config.FIELD=VALUE` applied.
-
-    Raises:
-      InputError: there is no such file, or an override is not of the config.
-    """
-    path, *rest = argument.split(":", 1)
-    if not os.path.isfile(path):
-        raise InputError(
-            f"config {path!r} is no file; name one such as those in configs/."
-        )
-    # Not by config_flags' own loader: it hides an InputError in a traceback.
-    spec = importlib.util.spec_from_file_location("inspected_config", path)
-    if spec is None:
-        raise InputError(f"config {path!r} is no Python file; its name ends in .py.")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    config = module.get_config(*rest)
-    for override in overrides:
-        _check_field(config, override)
-    values, command = flags.FlagValues(), ["inspect", *overrides]
-    try:
-        config_flags.DEFINE_config_dict(
-            "config", config, flag_values=values, sys_argv=command
-        )
-        unknown = values(command)[1:]
-    except (flags.Error, ValueError) as error:
-        reason = str(error).strip().split("\n")[0].rstrip(".")
-        raise InputError(f"config {argument!r}: {reason}.") from error
-    if unknown:
-        raise InputError(f"unknown arguments: {' '.join(unknown)}.")
-    return values.config
-
-
-def _check_field(config: ConfigDict, override: str) -> None:
-    """Refuses an override of a field that the config does not have."""
-    match = re.match(r"--?(?:no)?config\.([^=]*)", override)
-    if not match:
-        return
-    held, path = config, match[1].split(".")
-    for place, name in enumerate(path):
-        fields = list(held) if isinstance(held, ConfigDict) else []
-        if name not in fields:
-            known = ", ".join(".".join([*path[:place], field]) for field in fields)
-            raise InputError(
-                f"config has no field {match[1]!r}; "
-                + (
-                    f"choose from {known}."
-                    if known
-                    else f"{path[place - 1]!r} is a value."
-                )
-            )
-        held = held[name]
 
 
 def _inspect_config(arguments: argparse.Namespace, overrides: Sequence[str]) -> None:

@@ -243,6 +243,25 @@ class Supernet:
             x = stage(operators, stacked, weights[index], active[index], x)
         return batch_apply(classifier, params["classifier"], x)
 
+    def active_params(
+        self, params: dict[str, Any], active: Sequence[jax.Array]
+    ) -> dict[str, Any]:
+        """Which parameters take part: a tree like `params` of bools that broadcast.
+
+        Args:
+          params: as `init` returns.
+          active: as for `apply`.
+        """
+        tree = jax.tree.map(lambda _: jnp.array(True), params)
+        for index, stacked in enumerate(params["stages"]):
+            for number, name in enumerate(self.space.operators):
+                on = active[index][:, :, number]
+                tree["stages"][index][name] = jax.tree.map(
+                    lambda x, on=on: on.reshape(on.shape + (1,) * (x.ndim - 2)),
+                    stacked[name],
+                )
+        return tree
+
 
 def batch_apply(module, params, x):
     """Applies a Linen module with the statistics of the batch, keeping none."""

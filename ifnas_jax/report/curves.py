@@ -1,6 +1,5 @@
 """Curves of a run, from the files in its workdir, and the report that holds them."""
 
-import json
 import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from ifnas_jax import architecture
+from ifnas_jax.files import read_json, read_rows
 from ifnas_jax.report import drawing, files, gates
 from ifnas_jax.report.arcs import BLUE, FAINT, INK, ORANGE
 
@@ -56,24 +56,9 @@ def _figures(workdir: str) -> Iterator[tuple[str, Figure]]:
         yield "training", draw_training(search, retrain)
 
 
-def read_rows(path: str | os.PathLike) -> list[dict[str, Any]]:
-    """The objects of a `.jsonl` file; none if it is missing.
-
-    A last line without an end is being written, or was when the run was killed, and
-    is left out.
-    """
-    if not os.path.exists(path):
-        return []
-    with open(path, encoding="utf-8") as file:
-        return [json.loads(line) for line in file if line.endswith("\n")]
-
-
 def _target(workdir: str) -> int | None:
     path = os.path.join(workdir, "config.json")
-    if not os.path.exists(path):
-        return None
-    with open(path, encoding="utf-8") as file:
-        return json.load(file).get("target_madds")
+    return read_json(path).get("target_madds") if os.path.exists(path) else None
 
 
 def draw_cost(

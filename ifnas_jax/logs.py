@@ -1,0 +1,106 @@
+"""What jobs write as they go: metrics, gates, removals, TensorBoard events.
+
+Logs are cut back to the step at which a run goes on. Nothing in them depends on the
+clock, so equal runs leave equal bytes. Processes other than the first write nothing.
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ifnas_jax import distributed, files
+from ifnas_jax.masks import Kept
+from ifnas_jax.methods.interface import Gates
+from ifnas_jax.pruning import Removal
+from ifnas_jax.report.events import Events
+
+
+class MetricsLog:
+    """`metrics.jsonl` of a job, and the same as TensorBoard events beside it."""
+
+    def __init__(self, directory: str, step: int):
+        self._events, self._started = Events(directory), False
+        self._primary = distributed.is_primary()
+        self.rows: list[dict[str, Any]] = []  # those kept and those written
+        if self._primary:
+            os.makedirs(directory, exist_ok=True)
+            path = os.path.join(directory, "metrics.jsonl")
+            self._file = files.RowLog(path, step)
+            self.rows = list(self._file.kept)
+
+    def write(self, row: Mapping[str, Any]) -> None:
+        """Appends a row, which has a "step"."""
+        if not self._primary:
+            return
+        if not self._started:
+            # Only now: TensorFlow's import stays off the way to the first step.
+            self._events.start(self.rows)
+            self._started = True
+        self.rows.append(dict(row))
+        self._file.write(row)
+        self._events.write(row)
+
+    def close(self) -> None:
+        """Waits until all is written."""
+        if self._primary:
+            self._file.close()
+        self._events.close()
+
+
+class SearchLogs:
+    """The logs under `search/`."""
+
+    def __init__(self, directory: str, step: int):
+        self.progress: dict[str, str] = {}  # fields of the progress line
+        self._metrics = MetricsLog(directory, step)
+        self._primary = distributed.is_primary()
+        if self._primary:
+            path = os.path.join
+            self._gates = files.RowLog(path(directory, "gates.jsonl"), step)
+            self._removals = files.RowLog(path(directory, "prunings.jsonl"), step)
+
+    def write(self, row: Mapping[str, Any]) -> None:
+        """A row of metrics.jsonl, and what of it the progress line shows."""
+        valid = row.get("valid_accuracy")
+        self.progress = {
+            "phase": row["phase"],
+            "group": f"group {row['group']}" if row["group"] else "whole",
+            "loss": f"loss {row['loss']:.3f}",
+            "accuracy": f"acc {100 * row['accuracy']:.1f}%",
+            "valid": "" if valid is None else f"valid {100 * valid:.1f}%",
+            "edges": f"edges {row['edges']}",
+            "madds": f"{row['madds'] / 1e6:.1f}M MAdds",
+        }
+        self._metrics.write(row)
+
+    def write_gates(self, step: int, gates: Gates, kept: Kept) -> None:
+        """A row of gates.jsonl: g(β) and g(α), null where nothing survives."""
+        if self._primary:
+            edges = [stage.any(axis=2) for stage in kept]
+            self._gates.write(
+                {
+                    "step": step,
+                    "beta": [_masked(*x) for x in zip(gates.beta, edges, strict=True)],
+                    "alpha": [_masked(*x) for x in zip(gates.alpha, kept, strict=True)],
+                }
+            )
+
+    def write_removals(self, step: int, removals: Sequence[Removal]) -> None:
+        """Rows of prunings.jsonl, in the order of the removals."""
+        if self._primary:
+            for removal in removals:
+                self._removals.write({"step": step, **removal._asdict()})
+
+    def close(self) -> None:
+        """Waits until all is written."""
+        if self._primary:
+            self._gates.close()
+            self._removals.close()
+        self._metrics.close()
+
+
+def _masked(values: np.ndarray, on: np.ndarray) -> list:
+    """Nested lists of values with four decimals, None where not on."""
+    return np.where(on, np.round(values, 4), None).tolist()

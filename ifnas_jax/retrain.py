@@ -1,0 +1,242 @@
+"""The retrain job: train a derived architecture from scratch, then test it."""
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from ml_collections import ConfigDict
+
+from ifnas_jax import distributed, files, training
+from ifnas_jax.architecture import Architecture, load
+from ifnas_jax.checkpoint import Checkpoints
+from ifnas_jax.data.augment import eval_transform, train_transform
+from ifnas_jax.data.pipeline import eval_batches, train_batches
+from ifnas_jax.data.source import Dataset
+from ifnas_jax.logs import MetricsLog
+from ifnas_jax.nn.macro import Auxiliary
+from ifnas_jax.nn.network import Network
+from ifnas_jax.report.progress import Progress
+from ifnas_jax.schedule import retrain_rate
+
+
+class State(NamedTuple):
+    """What a step updates, on the devices."""
+
+    step: jax.Array
+    params: Any
+    batch_stats: Any
+    optimizer: Any
+
+
+class Whole(Sequence):
+    """The whole training split: the parts that the search kept apart."""
+
+    def __init__(self, *parts: Sequence):
+        self._parts = parts
+
+    def __len__(self) -> int:
+        return sum(len(part) for part in self._parts)
+
+    def __getitem__(self, index: int) -> Any:
+        for part in self._parts:
+            if index < len(part):
+                return part[index]
+            index -= len(part)
+        raise IndexError(index)
+
+
+def retrain(config: ConfigDict, dataset: Dataset, workdir: str) -> None:
+    """Trains `search/architecture.json`, and writes `retrain/summary.json`.
+
+    Does nothing if that is done already.
+
+    Args:
+      config: checked by `config.validate`.
+      dataset: trained on its whole training split, tested on its test part.
+      workdir: of the run.
+
+    Raises:
+      InputError: the devices don't divide the batch, or no architecture is there.
+      DivergedError: the loss is not finite.
+    """
+    directory = os.path.join(workdir, "retrain")
+    if os.path.exists(os.path.join(directory, "summary.json")):
+        return
+    fields = config.retrain
+    distributed.check_batch("retrain.batch_size", fields.batch_size)
+    architecture = load(os.path.join(workdir, "search", "architecture.json"))
+    images = Whole(dataset.train, dataset.valid)
+    epoch = max(1, len(images) // fields.batch_size)
+    total = fields.epochs * epoch
+    network = make_network(config, architecture)
+    optimizer = make_optimizer(config, epoch)
+    state = initial_state(config, network, optimizer)
+    checkpoints = Checkpoints(os.path.join(directory, "checkpoints"))
+    state, seconds, compile_seconds = _restore(checkpoints, state)
+    step = int(state.step)
+    logs, shown = MetricsLog(directory, step), {}
+    test = _tester(config, dataset, network, state)
+    batches = _batches(config, images, step)
+    train, now = training.compile_step(
+        make_step(config, network, optimizer), (state, batches.peek())
+    )
+    compile_seconds += now
+    meter, started = training.Meter(), time.perf_counter() - seconds
+    with Progress("retrain", total) as progress:
+        while step < total:
+            state, metrics = train(state, next(batches))
+            meter.add(metrics)
+            step += 1
+            progress.update(step, **shown)
+            ended = step % epoch == 0
+            if step % config.log_every and not ended:
+                continue
+            row = {"step": step, "epoch": round(step / epoch, 4), **meter.mean(step)}
+            if ended and (step == total or step // epoch % fields.test_every == 0):
+                row |= {f"test_{key}": value for key, value in test(state).items()}
+            logs.write(row)
+            shown |= _shown(row)
+            seconds = time.perf_counter() - started
+            if ended and (step // epoch) % fields.checkpoint_every == 0:
+                facts = {"seconds": seconds, "compile_seconds": compile_seconds}
+                checkpoints.save(step, state._asdict(), facts)
+    batches.close()
+    checkpoints.close()
+    logs.close()
+    if distributed.is_primary():
+        last = logs.rows[-1]
+        summary = {
+            "steps": step,
+            "top1": last["test_top1"],
+            "top5": last["test_top5"],
+            "retrain_seconds": round(seconds, 1),
+            "compile_seconds": round(compile_seconds, 1),
+        }
+        files.write_json(os.path.join(directory, "summary.json"), summary)
+
+
+def _shown(row: dict[str, Any]) -> dict[str, str]:
+    """What the progress line shows of a row of metrics."""
+    shown = {
+        "epoch": f"epoch {row['epoch']:.1f}",
+        "loss": f"loss {row['loss']:.3f}",
+        "accuracy": f"acc {100 * row['accuracy']:.1f}%",
+    }
+    if "test_top1" in row:
+        shown["test"] = f"test {100 * row['test_top1']:.2f}%"
+    return shown
+
+
+def make_network(config: ConfigDict, architecture: Architecture) -> Network:
+    """The network to train, with the auxiliary head if its loss has a weight."""
+    auxiliary = config.retrain.auxiliary_weight > 0
+    if auxiliary:
+        Auxiliary.check(architecture.macro)
+    dtype = training.compute_dtype(config)
+    return Network(architecture, auxiliary, dtype, config.retrain.sync_bn)
+
+
+def make_optimizer(config: ConfigDict, epoch: int):
+    """SGD with the schedule of the PC-DARTS recipe; `epoch` in steps."""
+    fields = config.retrain
+    rate = retrain_rate(config, epoch)
+    return training.sgd(rate, fields.momentum, fields.weight_decay, fields.clip)
+
+
+def initial_state(config: ConfigDict, network: Network, optimizer) -> State:
+    """The state at step 0, on the host."""
+    macro = network.architecture.macro
+    shape = (1, macro.image_size, macro.image_size, macro.channels)
+
+    @jax.jit
+    def init():
+        # Another stream than the search's of the same seed.
+        rng = jax.random.fold_in(jax.random.key(config.seed), 1)
+        # The sizes of the running statistics don't depend on the axis of `sync_bn`,
+        # which does not exist here.
+        local = network.clone(sync_bn=False)
+        variables = local.init(rng, jnp.zeros(shape), train=True)
+        params, stats = variables["params"], variables["batch_stats"]
+        step = jnp.zeros((), jnp.int32)
+        return State(step, params, stats, optimizer.init(params))
+
+    return jax.device_get(init())
+
+
+def make_step(config: ConfigDict, network: Network, optimizer) -> Callable:
+    """The train step: (state, batch) -> (state, metrics)."""
+    fields = config.retrain
+
+    def train_step(state: State, batch):
+        def loss_of(params):
+            variables = {"params": params, "batch_stats": state.batch_stats}
+            (logits, auxiliary), new = network.apply(
+                variables, batch["image"], train=True, mutable=["batch_stats"]
+            )
+            labels = batch["label"]
+            loss = training.cross_entropy(logits, labels, fields.label_smoothing)
+            metrics = {"loss": loss, "accuracy": training.accuracy(logits, labels)}
+            if auxiliary is not None:
+                loss += fields.auxiliary_weight * training.cross_entropy(
+                    auxiliary, labels, fields.label_smoothing
+                )
+            return loss, (new["batch_stats"], metrics)
+
+        gradient, aux = jax.grad(loss_of, has_aux=True)(state.params)
+        # Each device normalises by its own statistics; what is kept is their mean,
+        # so that every device keeps the same.
+        gradient, (stats, metrics) = jax.lax.pmean((gradient, aux), distributed.AXIS)
+        active = jax.tree.map(lambda _: True, state.params)
+        updates, optimizer_state = optimizer.update(
+            gradient, state.optimizer, state.params, active=active
+        )
+        params = jax.tree.map(lambda x, y: x + y, state.params, updates)
+        return State(state.step + 1, params, stats, optimizer_state), metrics
+
+    return train_step
+
+
+def _batches(config: ConfigDict, images: Sequence, step: int):
+    return training.ShardedBatches(
+        train_batches(
+            images,
+            train_transform(config.dataset),
+            batch_size=config.retrain.batch_size,
+            seed=config.seed,
+            start_step=step,
+            **distributed.processes(),
+        )
+    )
+
+
+def _tester(config: ConfigDict, dataset: Dataset, network: Network, state: State):
+    """A function of the state: top-1 and top-5 over every test example once."""
+    batches = eval_batches(
+        dataset.test,
+        eval_transform(config.dataset),
+        batch_size=config.retrain.batch_size,
+        **distributed.processes(),
+    )
+
+    def step(params, stats, batch):
+        variables = {"params": params, "batch_stats": stats}
+        logits, _ = network.apply(variables, batch["image"], train=False)
+        return training.count_hits(logits, batch["label"], batch["mask"])
+
+    example = distributed.shard(next(iter(batches)))
+    arguments = (state.params, state.batch_stats, example)
+    compiled, _ = training.compile_step(step, arguments, donate=False)
+    return lambda state: training.evaluate(
+        compiled, (state.params, state.batch_stats), batches
+    )
+
+
+def _restore(checkpoints: Checkpoints, state: State):
+    restored = checkpoints.restore(state._asdict())
+    if restored is None:
+        return state, 0.0, 0.0
+    _, tree, facts = restored
+    return State(**tree), facts["seconds"], facts["compile_seconds"]

@@ -1,0 +1,272 @@
+"""The search job: train the super-network, prune it, derive an architecture.
+
+`search` reads from top to bottom as what happens. A run that is started again goes on
+at its newest checkpoint and ends with the same bytes as one that was not interrupted.
+"""
+
+import os
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from ml_collections import ConfigDict
+
+from ifnas_jax import config as config_lib
+from ifnas_jax import cost, distributed, files, pruning, training
+from ifnas_jax.architecture import Architecture, from_kept
+from ifnas_jax.checkpoint import Checkpoints
+from ifnas_jax.data.augment import eval_transform, train_transform
+from ifnas_jax.data.pipeline import eval_batches, train_batches
+from ifnas_jax.data.source import Dataset
+from ifnas_jax.logs import SearchLogs
+from ifnas_jax.masks import Kept, rerouted
+from ifnas_jax.methods import METHODS
+from ifnas_jax.methods.interface import Gates
+from ifnas_jax.nn.supernet import Supernet
+from ifnas_jax.regularizer import Strength
+from ifnas_jax.report.progress import Progress
+from ifnas_jax.schedule import search_rate, search_schedule
+from ifnas_jax.search_step import (
+    Search,
+    State,
+    initial_state,
+    make_step,
+    make_validation_step,
+)
+
+
+class Progressed(NamedTuple):
+    """What changes on the host, between loops."""
+
+    kept: Kept
+    strength: Strength
+    seconds: float
+    compile_seconds: float
+
+
+def search(config: ConfigDict, dataset: Dataset, workdir: str) -> None:
+    """Searches, and writes `architecture.json` and `summary.json` under `search/`.
+
+    Does nothing if that is done already.
+
+    Args:
+      config: checked by `config.validate`.
+      dataset: its training and validation parts are read, never the test part.
+      workdir: of the run.
+
+    Raises:
+      InputError: the devices don't divide the batch, or the phases don't fit.
+      DivergedError: the loss is not finite.
+    """
+    directory = os.path.join(workdir, "search")
+    if os.path.exists(os.path.join(directory, "architecture.json")):
+        return
+    job = _prepare(config, dataset)
+    state = initial_state(job)
+    host = Progressed(
+        job.net.space.full(), Strength(0.0, config.penalty.delta), 0.0, 0.0
+    )
+    checkpoints = Checkpoints(os.path.join(directory, "checkpoints"))
+    state, host = _restore(checkpoints, state, host)
+    step = int(state.step)
+    logs = SearchLogs(directory, step)
+    masks = job.method.masks(host.kept)
+    batches = _batches(job, dataset, step)
+    arguments = (state, masks, np.zeros(2, np.float32))
+    train, seconds = training.compile_step(make_step(job), (*arguments, batches.peek()))
+    validate = _validator(job, dataset, arguments)
+    host = host._replace(compile_seconds=host.compile_seconds + seconds)
+    meter, started = training.Meter(), time.perf_counter() - host.seconds
+    with Progress("search", job.schedule.total) as progress:
+        while step < job.schedule.total and not _done(job, host.kept):
+            mu = _mu(job, host.strength, step)
+            first = step
+            for _ in range(job.schedule.period):
+                state, metrics = train(state, masks, mu, next(batches))
+                meter.add(metrics)
+                step += 1
+                progress.update(step, **logs.progress)
+            row = _describe(job, first, step, mu) | meter.mean(step)
+            if step % job.schedule.loop == 0:
+                host, row = _end_of_loop(job, state, host, step, row, logs, validate)
+                masks = job.method.masks(host.kept)
+            logs.write(row | _retained(job, host.kept))
+            host = host._replace(seconds=time.perf_counter() - started)
+            if step % (job.schedule.loop * job.config.search.checkpoint_every) == 0:
+                _save(checkpoints, step, state, host)
+    batches.close()
+    checkpoints.close()
+    _finish(job, state, host, step, logs, directory)
+
+
+def _prepare(config: ConfigDict, dataset: Dataset) -> Search:
+    distributed.check_batch("search.batch_size", config.search.batch_size)
+    space, target = config_lib.space(config), config_lib.macro(config)
+    method = METHODS[config.method](config, space)
+    num_masks = len(method.masks(space.full())[0].active)
+    schedule = search_schedule(config, len(dataset.train), num_masks)
+    narrow = target.at_width(config.macro.search_width)
+    net = Supernet(space, narrow, training.compute_dtype(config))
+    return Search(config, method, net, target, schedule)
+
+
+def _batches(job: Search, dataset: Dataset, step: int):
+    return training.ShardedBatches(
+        train_batches(
+            dataset.train,
+            train_transform(job.config.dataset),
+            batch_size=job.config.search.batch_size,
+            seed=job.config.seed,
+            start_step=step,
+            **distributed.processes(),
+        )
+    )
+
+
+def _validator(job: Search, dataset: Dataset, arguments) -> Callable | None:
+    """A function of (state, masks): accuracy on the validation part."""
+    if not job.config.search.valid_every:
+        return None
+    batches = eval_batches(
+        dataset.valid,
+        eval_transform(job.config.dataset),
+        batch_size=job.config.search.batch_size,
+        full_only=True,
+        **distributed.processes(),
+    )
+    state, masks, _ = arguments
+    example = distributed.shard(next(iter(batches)))
+    compiled, _ = training.compile_step(
+        make_validation_step(job),
+        (state.params, state.arch, masks, example),
+        donate=False,
+    )
+    return lambda state, masks: training.evaluate(
+        compiled, (state.params, state.arch, masks), batches
+    )["top1"]
+
+
+def _mu(job: Search, strength: Strength, step: int) -> np.ndarray:
+    """(μ1, μ2) of the sampling step that begins at `step`."""
+    fields = job.config.penalty
+    if step < job.schedule.prune:
+        return np.zeros(2, np.float32)
+    factor = strength.mu
+    if fields.schedule == "linear":
+        factor = (step - job.schedule.prune) / job.schedule.epoch
+    return np.array([factor * fields.edges, factor * fields.operators], np.float32)
+
+
+def _done(job: Search, kept: Kept) -> bool:
+    """Whether gradual pruning has met the target."""
+    return job.config.derive == "prune" and _madds(job, kept) <= job.config.target_madds
+
+
+def _madds(job: Search, kept: Kept) -> int:
+    return cost.network_cost(job.target, job.net.space.operators, kept).madds
+
+
+def _retained(job: Search, kept: Kept) -> dict[str, int]:
+    """The retained architecture in numbers."""
+    architecture = from_kept(job.net.space, kept, job.target)
+    return {
+        "edges": sum(len(stage.edges) for stage in architecture.stages),
+        "madds": architecture.cost().madds,
+        "depth": sum(architecture.depth_per_stage()),
+        "rerouted": rerouted(kept),
+    }
+
+
+def _describe(job: Search, first: int, step: int, mu: np.ndarray) -> dict[str, Any]:
+    """What a sampling step was, from its first to its last update."""
+    return {
+        "step": step,
+        "epoch": round(step / job.schedule.epoch, 4),
+        "phase": job.schedule.phase(first),
+        "group": int(job.schedule.mask(first)),
+        "mu1": float(mu[0]),
+        "mu2": float(mu[1]),
+        "learning_rate": float(search_rate(job.config, job.schedule)(first)),
+    }
+
+
+def _end_of_loop(job, state, host, step, row, logs, validate):
+    """Prunes, adapts μ, evaluates: once a loop, after its last sampling step."""
+    gates = job.method.gates(jax.device_get(state.arch))
+    # Keep1 and target derive from unpruned gates, as Tables 2 and 3 do.
+    if step > job.schedule.prune and job.config.derive == "prune":
+        host = _prune(job, gates, host, step, logs)
+    logs.write_gates(step, gates, host.kept)
+    loop = step // job.schedule.loop
+    if validate and loop % job.config.search.valid_every == 0:
+        row = row | {"valid_accuracy": validate(state, job.method.masks(host.kept))}
+    return host, row
+
+
+def _prune(job: Search, gates: Gates, host: Progressed, step: int, logs) -> Progressed:
+    fields = job.config.penalty
+    kept, removals = pruning.below_threshold(
+        job.net.space,
+        job.target,
+        host.kept,
+        gates.beta,
+        gates.alpha,
+        job.config.search.threshold,
+    )
+    logs.write_removals(step, removals)
+    strength = host.strength.adapt(len(removals), fields.min_removed, fields.delta)
+    return host._replace(kept=kept, strength=strength)
+
+
+def _save(checkpoints: Checkpoints, step: int, state: State, host: Progressed) -> None:
+    facts = host._asdict()
+    kept = facts.pop("kept")
+    checkpoints.save(step, {"state": state._asdict(), "kept": kept}, facts)
+
+
+def _restore(checkpoints: Checkpoints, state: State, host: Progressed):
+    like = {"state": state._asdict(), "kept": host.kept}
+    restored = checkpoints.restore(like)
+    if restored is None:
+        return state, host
+    _, tree, facts = restored
+    host = Progressed(
+        tuple(tree["kept"]),
+        Strength(*facts["strength"]),
+        facts["seconds"],
+        facts["compile_seconds"],
+    )
+    return State(**tree["state"]), host
+
+
+def _derive(job: Search, gates: Gates, kept: Kept) -> tuple[Architecture, list, str]:
+    """The architecture, the removals that made it, and how the target was met."""
+    removals, met_by = [], "pruning"
+    if job.config.derive == "keep1":
+        kept = pruning.keep_one(kept, gates.beta, gates.alpha)
+    elif _madds(job, kept) > job.config.target_madds:
+        met_by = "fallback"
+        kept, removals = pruning.to_target(
+            job.net.space, job.target, kept, gates.strength(), job.config.target_madds
+        )
+    return from_kept(job.net.space, kept, job.target), removals, met_by
+
+
+def _finish(job, state, host, step, logs, directory) -> None:
+    gates = job.method.gates(jax.device_get(state.arch))
+    architecture, removals, met_by = _derive(job, gates, host.kept)
+    logs.write_removals(step, removals)
+    logs.close()
+    if not distributed.is_primary():
+        return
+    summary = {
+        "steps": step,
+        "target_met_by": met_by,
+        "search_seconds": round(host.seconds, 1),
+        "compile_seconds": round(host.compile_seconds, 1),
+    }
+    files.write_json(os.path.join(directory, "summary.json"), summary)
+    # Last: its presence says that the search is done.
+    architecture.save(os.path.join(directory, "architecture.json"))

@@ -1,0 +1,203 @@
+"""What searching and retraining share: compiled steps, optimisers, metrics."""
+
+import math
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from ml_collections import ConfigDict
+
+from ifnas_jax import distributed
+from ifnas_jax.errors import DivergedError
+
+# Steps that may be queued on the device: enough to hide the host's work, few enough
+# to bound the memory of the batches that wait.
+IN_FLIGHT = 2
+
+
+def compute_dtype(config: ConfigDict) -> Any:
+    """The dtype of the computation; everything that is kept is float32."""
+    if config.dtype == "auto":
+        return jnp.bfloat16 if jax.default_backend() == "tpu" else jnp.float32
+    return jnp.dtype(config.dtype)
+
+
+def compile_step(
+    step: Callable, arguments: tuple, donate: bool = True
+) -> tuple[Callable, float]:
+    """Compiles a step over all devices, ahead of time.
+
+    The step's last argument is a batch with a leading device axis; all others are
+    the same on every device and so are the results. The compiled step can't be
+    compiled again: arguments of another shape are an error.
+
+    Args:
+      step: a function that reduces over the axis `distributed.AXIS`.
+      arguments: an example of its arguments.
+      donate: whether the first argument's memory is reused for the results.
+
+    Returns:
+      The compiled step, and the seconds that compiling took.
+    """
+    mapped = jax.pmap(
+        step,
+        axis_name=distributed.AXIS,
+        in_axes=(*(None,) * (len(arguments) - 1), 0),
+        out_axes=None,
+        donate_argnums=(0,) if donate else (),
+    )
+    start = time.perf_counter()
+    compiled = mapped.lower(*arguments).compile()
+    return compiled, time.perf_counter() - start
+
+
+class MaskedMomentumState(NamedTuple):
+    """The running sum of gradients, like the parameters."""
+
+    trace: Any
+
+
+def masked_momentum(decay: float) -> optax.GradientTransformationExtraArgs:
+    """Momentum that stands still where `active` is false.
+
+    There the running sum keeps its value and the update is zero, so a parameter that
+    takes no part in a step has no gradient, no momentum and no decay in it.
+    """
+
+    def init(params):
+        return MaskedMomentumState(jax.tree.map(jnp.zeros_like, params))
+
+    def update(updates, state, params=None, *, active):
+        del params
+        new = jax.tree.map(lambda g, t: g + decay * t, updates, state.trace)
+        keep = lambda mask, value, other: jnp.where(mask, value, other)  # noqa: E731
+        trace = jax.tree.map(keep, active, new, state.trace)
+        updates = jax.tree.map(lambda mask, x: jnp.where(mask, x, 0), active, new)
+        return updates, MaskedMomentumState(trace)
+
+    return optax.GradientTransformationExtraArgs(init, update)
+
+
+def sgd(
+    learning_rate: optax.ScalarOrSchedule,
+    momentum: float,
+    weight_decay: float,
+    clip: float | None = None,
+) -> optax.GradientTransformationExtraArgs:
+    """SGD as in PyTorch, with `masked_momentum`; clips the gradient before decay."""
+    return optax.chain(
+        optax.clip_by_global_norm(clip) if clip else optax.identity(),
+        optax.add_decayed_weights(weight_decay),
+        masked_momentum(momentum),
+        optax.scale_by_learning_rate(learning_rate),
+    )
+
+
+def cross_entropy(logits: jax.Array, labels: jax.Array, smoothing: float = 0.0):
+    """Mean cross entropy of float32 logits [batch, classes], labels smoothed."""
+    targets = jax.nn.one_hot(labels, logits.shape[-1])
+    targets = optax.smooth_labels(targets, smoothing)
+    return optax.softmax_cross_entropy(logits, targets).mean()
+
+
+def accuracy(logits: jax.Array, labels: jax.Array) -> jax.Array:
+    """The share of rows whose largest logit is the label's."""
+    return (logits.argmax(axis=-1) == labels).mean()
+
+
+def count_hits(
+    logits: jax.Array, labels: jax.Array, mask: jax.Array
+) -> dict[str, jax.Array]:
+    """Hits at rank 1 and 5 and rows, over all devices, counting rows with mask 1.
+
+    A label's rank is the number of larger logits, so ties go in its favour only
+    against equal logits; with fewer than 5 classes top-5 is 1.
+    """
+    own = jnp.take_along_axis(logits, labels[:, None], axis=-1)
+    rank = (logits > own).sum(axis=-1)
+    # A network that returns NaN is not right about anything.
+    finite = mask * jnp.isfinite(logits).all(axis=-1)
+    counts = {
+        "top1": ((rank < 1) * finite).sum(),
+        "top5": ((rank < 5) * finite).sum(),
+        "rows": mask.sum(),
+    }
+    return jax.lax.psum(counts, distributed.AXIS)
+
+
+def evaluate(step: Callable, arguments: tuple, batches: Iterable) -> dict[str, float]:
+    """Top-1 and top-5 accuracy, as fractions of all rows with mask 1.
+
+    Args:
+      step: compiled; returns what `count_hits` returns.
+      arguments: what the step takes before the batch.
+      batches: of {"image", "label", "mask"}.
+    """
+    total = {"top1": 0.0, "top5": 0.0, "rows": 0.0}
+    for batch in batches:
+        counts = jax.device_get(step(*arguments, distributed.shard(batch)))
+        total = {key: total[key] + float(counts[key]) for key in total}
+    return {key: total[key] / total["rows"] for key in ("top1", "top5")}
+
+
+class Meter:
+    """Averages the metrics of steps without waiting for them one by one."""
+
+    def __init__(self):
+        self._steps: list[dict[str, jax.Array]] = []
+
+    def add(self, metrics: dict[str, jax.Array]) -> None:
+        """Adds a step's metrics; waits for an earlier step, to bound the queue."""
+        self._steps.append(metrics)
+        if len(self._steps) > IN_FLIGHT:
+            jax.block_until_ready(self._steps[-1 - IN_FLIGHT])
+
+    def mean(self, step: int) -> dict[str, float]:
+        """The mean of each metric since the last call; waits for the last step.
+
+        Args:
+          step: the number of updates applied, for the message.
+
+        Raises:
+          DivergedError: the loss is not finite.
+        """
+        rows = jax.device_get(self._steps)
+        self._steps = []
+        means = {key: float(np.mean([row[key] for row in rows])) for key in rows[0]}
+        if not math.isfinite(means["loss"]):
+            raise DivergedError(
+                f"the loss became {means['loss']} in the {len(rows)} steps before step "
+                f"{step}; the last good checkpoint is kept: start again with a lower "
+                "learning rate in a new workdir."
+            )
+        return means
+
+
+class ShardedBatches:
+    """An iterator's batches, split over this process' devices; close it when done."""
+
+    def __init__(self, batches: Any):
+        self._batches = batches
+        self._peeked: list[Any] = []
+
+    def __iter__(self) -> Iterator:
+        return self
+
+    def __next__(self) -> Any:
+        if self._peeked:
+            return self._peeked.pop()
+        return distributed.shard(next(self._batches))
+
+    def peek(self) -> Any:
+        """The batch that comes next, without taking it."""
+        if not self._peeked:
+            self._peeked.append(next(self))
+        return self._peeked[0]
+
+    def close(self) -> None:
+        """Stops reading ahead."""
+        self._batches.close()
