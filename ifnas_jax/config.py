@@ -91,11 +91,15 @@ def default(dataset: str) -> ConfigDict:
     search.checkpoint_every = 1  # loops between checkpoints
 
     config.penalty = penalty = ConfigDict()
-    penalty.schedule = "adaptive"  # GOLD-NAS' rule once a loop; or "linear" in epochs
-    penalty.delta = 1e-5  # adaptive: first increment of μ
+    # paced: μ grows by delta after a loop in which MAdds fell too slowly to meet the
+    # target in prune_epochs, and halves after one in which they did not.
+    # adaptive: GOLD-NAS' rule, once a loop. linear: in epochs of regularisation.
+    penalty.schedule = "paced"
+    penalty.delta = 0.02  # paced: increment of μ; adaptive: the first one
+    penalty.prune_epochs = 40.0  # paced: from the first removal's epoch to the target
     penalty.min_removed = 4  # adaptive: μ grows after a loop that removed fewer pairs
-    penalty.edges = 1.0  # adaptive: μ1 / μ. linear: 1/2400 in the authors' code
-    penalty.operators = 1.0  # adaptive: μ2 / μ. linear: 1/1800 in the authors' code
+    penalty.edges = 1.0  # paced, adaptive: μ1/μ; linear: μ1 an epoch (1/2400 in [C])
+    penalty.operators = 1.0  # the same for μ2 (1/1800 in [C], the authors' code)
 
     config.retrain = retrain = ConfigDict()
     retrain.batch_size = 1024  # over all devices
@@ -167,10 +171,10 @@ def _mnist5k(config: ConfigDict) -> None:
         valid_every=4,
         checkpoint_every=2,
     )
-    config.penalty.update(delta=1e-3)
+    config.penalty.update(delta=1.0, prune_epochs=4.0)
     config.retrain.update(
         batch_size=64,
-        epochs=12,
+        epochs=10,
         learning_rate=0.1,
         warmup_epochs=1,
         final_epochs=1,
@@ -215,7 +219,9 @@ def validate(config: ConfigDict) -> None:
     _one_of("derive", config.derive, DERIVATIONS)
     _one_of("dtype", config.dtype, ("auto", "float32", "bfloat16"))
     _one_of("dataset.crop", config.dataset.crop, ("pad", "resized"))
-    _one_of("penalty.schedule", config.penalty.schedule, ("adaptive", "linear"))
+    _one_of(
+        "penalty.schedule", config.penalty.schedule, ("paced", "adaptive", "linear")
+    )
     _one_of("relaxation.node_scale", config.relaxation.node_scale, ("unit", "official"))
     for job in config.jobs:
         _one_of("jobs", job, JOBS)
@@ -225,6 +231,7 @@ def validate(config: ConfigDict) -> None:
         _at_least(config, field, 1)
     for field in ("search.checkpoint_every", "retrain.checkpoint_every"):
         _at_least(config, field, 1)
+    _at_least(config, "penalty.prune_epochs", 0)
     for field in ("sampling.modulus", "sampling.interleaved", "search.weights_epochs"):
         _at_least(config, field, 0)
     for field in ("search.beta_epochs", "search.alpha_epochs", "search.valid_every"):

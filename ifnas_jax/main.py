@@ -21,6 +21,7 @@ from ifnas_jax import files
 from ifnas_jax.architecture import load
 from ifnas_jax.errors import DivergedError, InputError
 from ifnas_jax.flags import load_config
+from ifnas_jax.host_memory import keep_freed_memory
 
 PACKAGES = ("ifnas_jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 
@@ -52,6 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="where the run keeps everything that it writes",
     )
     arguments, overrides = parser.parse_known_args(argv)
+    keep_freed_memory()
     try:
         run(load_config(arguments.config, overrides), arguments.workdir)
     except InputError as error:

@@ -83,10 +83,22 @@ def below_threshold(
     beta: Sequence[np.ndarray],
     alpha: Sequence[np.ndarray],
     threshold: float,
+    target: int = 0,
 ) -> tuple[Kept, list[Removal]]:
-    """Removes every edge and operator whose gate is below the threshold.
+    """Removes edges and operators whose gate is below the threshold.
 
-    The weakest gates go first, so that what a node must keep is its strongest.
+    The weakest gates go first, so that what a node must keep is its strongest, and
+    removal ends where the target is met: what was searched for is the best network
+    of that size, not a smaller one.
+
+    Args:
+      space: the space.
+      macro: the sizes at which MAdds are counted.
+      kept: what is left so far.
+      beta: gates of the edges, for each stage [N, L].
+      alpha: gates of the operators, for each stage [N, L, operators].
+      threshold: on gates.
+      target: MAdds at or under which nothing more is removed.
 
     Returns:
       What is left, and the removals in order.
@@ -100,6 +112,8 @@ def below_threshold(
     weak = [entry for entry in weak if entry[0] < threshold]
     pruner = _Pruner(space, macro, kept)
     for _, *where, op in sorted(weak, key=lambda entry: entry[0]):
+        if pruner.madds <= target:
+            break
         if op is None:
             pruner.remove_edge(*where, "edge gate")
         else:

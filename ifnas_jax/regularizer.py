@@ -51,6 +51,18 @@ class Strength(NamedTuple):
     mu: float
     delta: float
 
+    def pace(self, kept_pace: bool) -> "Strength":
+        """Once a loop: μ grows by a constant, or halves if pruning kept pace.
+
+        Additive increase and multiplicative decrease hold μ where gates close one
+        after the other. (Doubling increments, as in `adapt`, overshoot here: a gate
+        takes many loops to close, and by the time that the first ones do, μ is so
+        large that most others follow at once.)
+        """
+        if kept_pace:
+            return self._replace(mu=self.mu / 2)
+        return self._replace(mu=self.mu + self.delta)
+
     def adapt(self, removed: int, wanted: int, first_delta: float) -> "Strength":
         """GOLD-NAS' rule, applied once a loop.
 

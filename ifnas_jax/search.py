@@ -206,7 +206,6 @@ def _end_of_loop(job, state, host, step, row, logs, validate):
 
 
 def _prune(job: Search, gates: Gates, host: Progressed, step: int, logs) -> Progressed:
-    fields = job.config.penalty
     kept, removals = pruning.below_threshold(
         job.net.space,
         job.target,
@@ -214,10 +213,26 @@ def _prune(job: Search, gates: Gates, host: Progressed, step: int, logs) -> Prog
         gates.beta,
         gates.alpha,
         job.config.search.threshold,
+        job.config.target_madds,
     )
     logs.write_removals(step, removals)
-    strength = host.strength.adapt(len(removals), fields.min_removed, fields.delta)
+    before = _madds(job, host.kept)
+    strength = _adapt(
+        job, host.strength, step, before, _madds(job, kept), len(removals)
+    )
     return host._replace(kept=kept, strength=strength)
+
+
+def _adapt(job, strength, step, before: int, after: int, removed: int) -> Strength:
+    """μ of the next loop, from how the MAdds fell in this one."""
+    fields, schedule = job.config.penalty, job.schedule
+    if fields.schedule == "adaptive":
+        return strength.adapt(removed, fields.min_removed, fields.delta)
+    end = schedule.prune + fields.prune_epochs * schedule.epoch
+    loops_left = max(1.0, (end - step) / schedule.loop + 1)
+    return strength.pace(
+        before - after >= (before - job.config.target_madds) / loops_left
+    )
 
 
 def _save(checkpoints: Checkpoints, step: int, state: State, host: Progressed) -> None:
