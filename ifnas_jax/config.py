@@ -10,9 +10,8 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from ifnas_jax import cost
+from ifnas_jax import cost, methods
 from ifnas_jax.errors import InputError
-from ifnas_jax.methods import names as methods
 from ifnas_jax.spaces.graph import Space
 from ifnas_jax.spaces.lchain import lchain
 

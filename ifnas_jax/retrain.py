@@ -3,10 +3,12 @@
 import os
 import time
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import optax
 from ml_collections import ConfigDict
 
 from ifnas_jax import distributed, files, training
@@ -29,6 +31,24 @@ class State(NamedTuple):
     params: Any
     batch_stats: Any
     optimizer: Any
+
+
+class Retrain(NamedTuple):
+    """What stays the same over a retraining; `epoch` and `total` in steps."""
+
+    config: ConfigDict
+    images: Sequence
+    network: Network
+    optimizer: optax.GradientTransformationExtraArgs
+    epoch: int
+    total: int
+
+
+class Steps(NamedTuple):
+    """What is compiled: the train step, and accuracy on the test part."""
+
+    train: Callable
+    test: Callable[[State], dict[str, float]]
 
 
 class Whole(Sequence):
@@ -65,57 +85,79 @@ def retrain(config: ConfigDict, dataset: Dataset, workdir: str) -> None:
     directory = os.path.join(workdir, "retrain")
     if os.path.exists(os.path.join(directory, "summary.json")):
         return
-    fields = config.retrain
-    distributed.check_batch("retrain.batch_size", fields.batch_size)
-    architecture = load(os.path.join(workdir, "search", "architecture.json"))
-    images = Whole(dataset.train, dataset.valid)
-    epoch = max(1, len(images) // fields.batch_size)
-    total = fields.epochs * epoch
-    network = make_network(config, architecture)
-    optimizer = make_optimizer(config, epoch)
-    state = initial_state(config, network, optimizer)
-    checkpoints = Checkpoints(os.path.join(directory, "checkpoints"))
-    state, seconds, compile_seconds = _restore(checkpoints, state)
-    step = int(state.step)
-    logs, shown = MetricsLog(directory, step), {}
-    test = _tester(config, dataset, network, state)
-    batches = _batches(config, images, step)
-    train, now = training.compile_step(
-        make_step(config, network, optimizer), (state, batches.peek())
-    )
-    compile_seconds += now
-    meter, started = training.Meter(), time.perf_counter() - seconds
-    with Progress("retrain", total) as progress:
-        while step < total:
-            state, metrics = train(state, next(batches))
-            meter.add(metrics)
-            step += 1
-            progress.update(step, **shown)
-            ended = step % epoch == 0
-            if step % config.log_every and not ended:
-                continue
-            row = {"step": step, "epoch": round(step / epoch, 4), **meter.mean(step)}
-            if ended and (step == total or step // epoch % fields.test_every == 0):
-                row |= {f"test_{key}": value for key, value in test(state).items()}
-            logs.write(row)
-            shown |= _shown(row)
-            seconds = time.perf_counter() - started
-            if ended and (step // epoch) % fields.checkpoint_every == 0:
-                facts = {"seconds": seconds, "compile_seconds": compile_seconds}
-                checkpoints.save(step, state._asdict(), facts)
-    batches.close()
-    checkpoints.close()
-    logs.close()
+    job = _prepare(config, dataset, workdir)
+    with closing(Checkpoints(os.path.join(directory, "checkpoints"))) as checkpoints:
+        state, seconds, compile_seconds = _restore(checkpoints, job)
+        step = int(state.step)
+        with (
+            closing(MetricsLog(directory, step)) as logs,
+            closing(_batches(job, step)) as batches,
+            Progress("retrain", job.total) as progress,
+        ):
+            progress.note("retrain: compiling ...")
+            steps, more = _compile(job, dataset, state, batches)
+            progress.note(f"retrain: compiled in {more:.1f} s")
+            compile_seconds += more
+            seconds = _loop(
+                job,
+                steps,
+                state,
+                (seconds, compile_seconds),
+                batches,
+                checkpoints,
+                logs,
+                progress,
+            )
+            last = logs.rows[-1] if logs.rows else {}
     if distributed.is_primary():
-        last = logs.rows[-1]
         summary = {
-            "steps": step,
+            "steps": job.total,
             "top1": last["test_top1"],
             "top5": last["test_top5"],
             "retrain_seconds": round(seconds, 1),
             "compile_seconds": round(compile_seconds, 1),
         }
         files.write_json(os.path.join(directory, "summary.json"), summary)
+
+
+def _loop(job, steps, state, clock, batches, checkpoints, logs, progress) -> float:
+    """Trains to the end; returns the seconds of all starts together."""
+    fields, step, shown = job.config.retrain, int(state.step), {}
+    seconds, compile_seconds = clock
+    meter, started = training.Meter(), time.perf_counter() - seconds
+    while step < job.total:
+        state, metrics = steps.train(state, next(batches))
+        meter.add(metrics)
+        step += 1
+        progress.update(step, **shown)
+        ended = step % job.epoch == 0
+        if step % job.config.log_every and not ended:
+            continue
+        epoch = step / job.epoch
+        row = {"step": step, "epoch": round(epoch, 4), **meter.mean(step)}
+        if step == job.total or (ended and epoch % fields.test_every == 0):
+            result = steps.test(state)
+            row |= {f"test_{key}": value for key, value in result.items()}
+        logs.write(row)
+        shown |= _shown(row)
+        seconds = time.perf_counter() - started
+        if ended and epoch % fields.checkpoint_every == 0:
+            facts = {"seconds": seconds, "compile_seconds": compile_seconds}
+            checkpoints.save(step, state._asdict(), facts)
+    return seconds
+
+
+def _prepare(config: ConfigDict, dataset: Dataset, workdir: str) -> Retrain:
+    distributed.check_batch("retrain.batch_size", config.retrain.batch_size)
+    architecture = load(os.path.join(workdir, "search", "architecture.json"))
+    images = Whole(dataset.train, dataset.valid)
+    epoch = max(1, len(images) // config.retrain.batch_size)
+    network, optimizer = (
+        make_network(config, architecture),
+        make_optimizer(config, epoch),
+    )
+    total = config.retrain.epochs * epoch
+    return Retrain(config, images, network, optimizer, epoch, total)
 
 
 def _shown(row: dict[str, Any]) -> dict[str, str]:
@@ -199,42 +241,49 @@ def make_step(config: ConfigDict, network: Network, optimizer) -> Callable:
     return train_step
 
 
-def _batches(config: ConfigDict, images: Sequence, step: int):
+def _batches(job: Retrain, step: int) -> training.ShardedBatches:
     return training.ShardedBatches(
         train_batches(
-            images,
-            train_transform(config.dataset),
-            batch_size=config.retrain.batch_size,
-            seed=config.seed,
+            job.images,
+            train_transform(job.config.dataset),
+            batch_size=job.config.retrain.batch_size,
+            seed=job.config.seed,
             start_step=step,
             **distributed.processes(),
         )
     )
 
 
-def _tester(config: ConfigDict, dataset: Dataset, network: Network, state: State):
-    """A function of the state: top-1 and top-5 over every test example once."""
-    batches = eval_batches(
+def _compile(job: Retrain, dataset: Dataset, state: State, batches):
+    """Compiles the train step, and the test over every test example once."""
+    config, network = job.config, job.network
+    step = make_step(config, network, job.optimizer)
+    train, seconds = training.compile_step(step, (state, batches.peek()))
+    part = eval_batches(
         dataset.test,
         eval_transform(config.dataset),
         batch_size=config.retrain.batch_size,
         **distributed.processes(),
     )
 
-    def step(params, stats, batch):
+    def test_step(params, stats, batch):
         variables = {"params": params, "batch_stats": stats}
         logits, _ = network.apply(variables, batch["image"], train=False)
         return training.count_hits(logits, batch["label"], batch["mask"])
 
-    example = distributed.shard(next(iter(batches)))
-    arguments = (state.params, state.batch_stats, example)
-    compiled, _ = training.compile_step(step, arguments, donate=False)
-    return lambda state: training.evaluate(
-        compiled, (state.params, state.batch_stats), batches
-    )
+    example = distributed.shard(next(iter(part)))
+    arguments = state.params, state.batch_stats, example
+    compiled, more = training.compile_step(test_step, arguments, donate=False)
+
+    def test(state: State) -> dict[str, float]:
+        return training.evaluate(compiled, (state.params, state.batch_stats), part)
+
+    return Steps(train, test), seconds + more
 
 
-def _restore(checkpoints: Checkpoints, state: State):
+def _restore(checkpoints: Checkpoints, job: Retrain) -> tuple[State, float, float]:
+    """The newest checkpoint, or the beginning."""
+    state = initial_state(job.config, job.network, job.optimizer)
     restored = checkpoints.restore(state._asdict())
     if restored is None:
         return state, 0.0, 0.0

@@ -7,6 +7,7 @@ at its newest checkpoint and ends with the same bytes as one that was not interr
 import os
 import time
 from collections.abc import Callable
+from contextlib import closing
 from typing import Any, NamedTuple
 
 import jax
@@ -22,7 +23,7 @@ from ifnas_jax.data.pipeline import eval_batches, train_batches
 from ifnas_jax.data.source import Dataset
 from ifnas_jax.logs import SearchLogs
 from ifnas_jax.masks import Kept, rerouted
-from ifnas_jax.methods import METHODS
+from ifnas_jax.methods import make_method
 from ifnas_jax.methods.interface import Gates
 from ifnas_jax.nn.supernet import Supernet
 from ifnas_jax.regularizer import Strength
@@ -46,6 +47,13 @@ class Progressed(NamedTuple):
     compile_seconds: float
 
 
+class Steps(NamedTuple):
+    """What is compiled: the train step, and accuracy on the validation part."""
+
+    train: Callable
+    validate: Callable[[State, Any], float] | None
+
+
 def search(config: ConfigDict, dataset: Dataset, workdir: str) -> None:
     """Searches, and writes `architecture.json` and `summary.json` under `search/`.
 
@@ -64,47 +72,50 @@ def search(config: ConfigDict, dataset: Dataset, workdir: str) -> None:
     if os.path.exists(os.path.join(directory, "architecture.json")):
         return
     job = _prepare(config, dataset)
-    state = initial_state(job)
-    host = Progressed(
-        job.net.space.full(), Strength(0.0, config.penalty.delta), 0.0, 0.0
-    )
-    checkpoints = Checkpoints(os.path.join(directory, "checkpoints"))
-    state, host = _restore(checkpoints, state, host)
-    step = int(state.step)
-    logs = SearchLogs(directory, step)
-    masks = job.method.masks(host.kept)
-    batches = _batches(job, dataset, step)
-    arguments = (state, masks, np.zeros(2, np.float32))
-    train, seconds = training.compile_step(make_step(job), (*arguments, batches.peek()))
-    validate = _validator(job, dataset, arguments)
-    host = host._replace(compile_seconds=host.compile_seconds + seconds)
+    with closing(Checkpoints(os.path.join(directory, "checkpoints"))) as checkpoints:
+        state, host = _restore(checkpoints, job)
+        step = int(state.step)
+        with (
+            closing(SearchLogs(directory, step)) as logs,
+            closing(_batches(job, dataset, step)) as batches,
+            Progress("search", job.schedule.total) as progress,
+        ):
+            steps, host = _compile(job, dataset, state, host, batches, progress)
+            state, host = _loop(
+                job, steps, state, host, batches, checkpoints, logs, progress
+            )
+            _finish(job, state, host, logs, directory)
+
+
+def _loop(job, steps, state, host, batches, checkpoints, logs, progress):
+    """Trains until the target is met or the schedule ends."""
+    step, schedule = int(state.step), job.schedule
     meter, started = training.Meter(), time.perf_counter() - host.seconds
-    with Progress("search", job.schedule.total) as progress:
-        while step < job.schedule.total and not _done(job, host.kept):
-            mu = _mu(job, host.strength, step)
-            first = step
-            for _ in range(job.schedule.period):
-                state, metrics = train(state, masks, mu, next(batches))
-                meter.add(metrics)
-                step += 1
-                progress.update(step, **logs.progress)
-            row = _describe(job, first, step, mu) | meter.mean(step)
-            if step % job.schedule.loop == 0:
-                host, row = _end_of_loop(job, state, host, step, row, logs, validate)
-                masks = job.method.masks(host.kept)
-            logs.write(row | _retained(job, host.kept))
-            host = host._replace(seconds=time.perf_counter() - started)
-            if step % (job.schedule.loop * job.config.search.checkpoint_every) == 0:
-                _save(checkpoints, step, state, host)
-    batches.close()
-    checkpoints.close()
-    _finish(job, state, host, step, logs, directory)
+    masks = job.method.masks(host.kept)
+    while step < schedule.total and not _done(job, host.kept):
+        mu = _mu(job, host.strength, step)
+        first = step
+        for _ in range(schedule.period):
+            state, metrics = steps.train(state, masks, mu, next(batches))
+            meter.add(metrics)
+            step += 1
+            progress.update(step, **logs.progress)
+        row = _describe(job, first, step, mu) | meter.mean(step)
+        if step % schedule.loop == 0:
+            host, extra = _end_of_loop(job, steps, state, host, step, logs)
+            masks = job.method.masks(host.kept)
+            row |= extra
+        logs.write(row | _retained(job, host.kept))
+        host = host._replace(seconds=time.perf_counter() - started)
+        if step % (schedule.loop * job.config.search.checkpoint_every) == 0:
+            _save(checkpoints, step, state, host)
+    return state, host
 
 
 def _prepare(config: ConfigDict, dataset: Dataset) -> Search:
     distributed.check_batch("search.batch_size", config.search.batch_size)
     space, target = config_lib.space(config), config_lib.macro(config)
-    method = METHODS[config.method](config, space)
+    method = make_method(config, space)
     num_masks = len(method.masks(space.full())[0].active)
     schedule = search_schedule(config, len(dataset.train), num_masks)
     narrow = target.at_width(config.macro.search_width)
@@ -125,27 +136,34 @@ def _batches(job: Search, dataset: Dataset, step: int):
     )
 
 
-def _validator(job: Search, dataset: Dataset, arguments) -> Callable | None:
-    """A function of (state, masks): accuracy on the validation part."""
-    if not job.config.search.valid_every:
-        return None
-    batches = eval_batches(
-        dataset.valid,
-        eval_transform(job.config.dataset),
-        batch_size=job.config.search.batch_size,
-        full_only=True,
-        **distributed.processes(),
-    )
-    state, masks, _ = arguments
-    example = distributed.shard(next(iter(batches)))
-    compiled, _ = training.compile_step(
-        make_validation_step(job),
-        (state.params, state.arch, masks, example),
-        donate=False,
-    )
-    return lambda state, masks: training.evaluate(
-        compiled, (state.params, state.arch, masks), batches
-    )["top1"]
+def _compile(job, dataset, state, host, batches, progress) -> tuple[Steps, Progressed]:
+    """Compiles the steps; all else that the search runs is NumPy."""
+    progress.note("search: compiling ...")
+    masks = job.method.masks(host.kept)
+    arguments = state, masks, np.zeros(2, np.float32), batches.peek()
+    train, seconds = training.compile_step(make_step(job), arguments)
+    validate = None
+    if job.config.search.valid_every:
+        part = eval_batches(
+            dataset.valid,
+            eval_transform(job.config.dataset),
+            batch_size=job.config.search.batch_size,
+            full_only=True,
+            **distributed.processes(),
+        )
+        example = distributed.shard(next(iter(part)))
+        arguments = state.params, state.arch, masks, example
+        step = make_validation_step(job)
+        compiled, more = training.compile_step(step, arguments, donate=False)
+        seconds += more
+
+        def validate(state: State, masks) -> float:
+            arguments = state.params, state.arch, masks
+            return training.evaluate(compiled, arguments, part)["top1"]
+
+    progress.note(f"search: compiled in {seconds:.1f} s")
+    host = host._replace(compile_seconds=host.compile_seconds + seconds)
+    return Steps(train, validate), host
 
 
 def _mu(job: Search, strength: Strength, step: int) -> np.ndarray:
@@ -192,7 +210,7 @@ def _describe(job: Search, first: int, step: int, mu: np.ndarray) -> dict[str, A
     }
 
 
-def _end_of_loop(job, state, host, step, row, logs, validate):
+def _end_of_loop(job, steps, state, host, step, logs):
     """Prunes, adapts μ, evaluates: once a loop, after its last sampling step."""
     gates = job.method.gates(jax.device_get(state.arch))
     # Keep1 and target derive from unpruned gates, as Tables 2 and 3 do.
@@ -200,9 +218,10 @@ def _end_of_loop(job, state, host, step, row, logs, validate):
         host = _prune(job, gates, host, step, logs)
     logs.write_gates(step, gates, host.kept)
     loop = step // job.schedule.loop
-    if validate and loop % job.config.search.valid_every == 0:
-        row = row | {"valid_accuracy": validate(state, job.method.masks(host.kept))}
-    return host, row
+    if steps.validate and loop % job.config.search.valid_every == 0:
+        masks = job.method.masks(host.kept)
+        return host, {"valid_accuracy": steps.validate(state, masks)}
+    return host, {}
 
 
 def _prune(job: Search, gates: Gates, host: Progressed, step: int, logs) -> Progressed:
@@ -241,19 +260,19 @@ def _save(checkpoints: Checkpoints, step: int, state: State, host: Progressed) -
     checkpoints.save(step, {"state": state._asdict(), "kept": kept}, facts)
 
 
-def _restore(checkpoints: Checkpoints, state: State, host: Progressed):
-    like = {"state": state._asdict(), "kept": host.kept}
-    restored = checkpoints.restore(like)
+def _restore(checkpoints: Checkpoints, job: Search) -> tuple[State, Progressed]:
+    """The newest checkpoint, or the beginning."""
+    state, kept = initial_state(job), job.net.space.full()
+    restored = checkpoints.restore({"state": state._asdict(), "kept": kept})
     if restored is None:
-        return state, host
+        strength = Strength(0.0, job.config.penalty.delta)
+        return state, Progressed(kept, strength, 0.0, 0.0)
     _, tree, facts = restored
-    host = Progressed(
-        tuple(tree["kept"]),
-        Strength(*facts["strength"]),
-        facts["seconds"],
-        facts["compile_seconds"],
-    )
-    return State(**tree["state"]), host
+    facts = {key: facts[key] for key in ("seconds", "compile_seconds")} | {
+        "kept": tuple(tree["kept"]),
+        "strength": Strength(*facts["strength"]),
+    }
+    return State(**tree["state"]), Progressed(**facts)
 
 
 def _derive(job: Search, gates: Gates, kept: Kept) -> tuple[Architecture, list, str]:
@@ -269,11 +288,11 @@ def _derive(job: Search, gates: Gates, kept: Kept) -> tuple[Architecture, list, 
     return from_kept(job.net.space, kept, job.target), removals, met_by
 
 
-def _finish(job, state, host, step, logs, directory) -> None:
+def _finish(job, state, host, logs, directory) -> None:
+    step = int(state.step)
     gates = job.method.gates(jax.device_get(state.arch))
     architecture, removals, met_by = _derive(job, gates, host.kept)
     logs.write_removals(step, removals)
-    logs.close()
     if not distributed.is_primary():
         return
     summary = {

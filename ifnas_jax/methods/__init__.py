@@ -1,15 +1,22 @@
-"""Search methods: one file a method, one interface (`interface.py`)."""
+"""Search methods: one file a method, one interface (`interface.py`).
 
-from collections.abc import Callable, Mapping
+A new method is a new file, whose function has the file's name, and a name here.
+"""
+
+import importlib
+from typing import TYPE_CHECKING
 
 from ml_collections import ConfigDict
 
-from ifnas_jax.methods.dnas import dnas
-from ifnas_jax.methods.ifnas import ifnas
-from ifnas_jax.methods.interface import Method
 from ifnas_jax.spaces.graph import Space
 
-METHODS: Mapping[str, Callable[[ConfigDict, Space], Method]] = {
-    "ifnas": ifnas,
-    "dnas": dnas,
-}
+if TYPE_CHECKING:
+    from ifnas_jax.methods.interface import Method
+
+NAMES = ("ifnas", "dnas")
+
+
+def make_method(config: ConfigDict, space: Space) -> "Method":
+    """The method that `config.method` names; imports JAX only here."""
+    module = importlib.import_module(f"ifnas_jax.methods.{config.method}")
+    return getattr(module, config.method)(config, space)

@@ -1,12 +1,8 @@
-"""The embedded digits, prepared once a session, and a configuration for them."""
-
-import pathlib
+"""A configuration for the embedded digits."""
 
 import ml_collections
 import numpy as np
 import pytest
-
-from ifnas_jax.data.source import open_dataset
 
 
 def digits_config(data_dir, **changes):
@@ -25,14 +21,6 @@ def digits_config(data_dir, **changes):
         "std": (),
     }
     return ml_collections.ConfigDict({**fields, **changes})
-
-
-@pytest.fixture(scope="session")
-def mnist5k_dir(tmp_path_factory) -> pathlib.Path:
-    """A TFDS folder in which mnist5k is prepared; nobody may write to it."""
-    path = tmp_path_factory.mktemp("tfds")
-    open_dataset(digits_config(path))
-    return path
 
 
 @pytest.fixture

@@ -1,3 +1,0 @@
-"""The methods' names, for what must not import JAX."""
-
-NAMES = ("ifnas", "dnas")

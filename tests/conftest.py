@@ -1,0 +1,57 @@
+"""What tests share: the embedded digits, prepared once, and a run of seconds."""
+
+import pathlib
+
+import pytest
+
+LCHAIN4 = pathlib.Path(__file__).parents[1] / "configs" / "lchain4.py"
+
+# A search of 3 precursors and 7 nodes that prunes several times in 150 steps, and a
+# retraining of 60; the digits are real.
+TINY = {
+    "space.num_precursors": 3,
+    "space.nodes": (2, 3, 2),
+    "macro.width": 4,
+    "macro.search_width": 4,
+    "target_madds": 700_000,
+    "sampling.period": 2,
+    "search.batch_size": 16,
+    "search.weights_epochs": 0.06,
+    "search.beta_epochs": 0.03,
+    "search.alpha_epochs": 0.03,
+    "search.max_epochs": 1.0,
+    "search.arch_learning_rate": 0.5,
+    "search.valid_every": 4,
+    "search.checkpoint_every": 1,
+    "penalty.delta": 0.5,
+    "penalty.prune_epochs": 0.3,
+    "retrain.batch_size": 200,
+    "retrain.epochs": 3,
+    "retrain.test_every": 2,
+    "log_every": 5,
+}
+
+
+@pytest.fixture(scope="session")
+def mnist5k_dir(tmp_path_factory):
+    """A TFDS folder in which mnist5k is prepared; nobody may write to it."""
+    from ifnas_jax.data.prepare import prepared_builder
+
+    path = tmp_path_factory.mktemp("tfds")
+    prepared_builder("mnist5k", str(path))
+    return path
+
+
+@pytest.fixture(scope="session")
+def tiny_flags(mnist5k_dir):
+    """A function: the command line of a tiny run in a workdir."""
+
+    def flags(workdir, **changes):
+        fields = {**TINY, "dataset.data_dir": mnist5k_dir, **changes}
+        return [
+            f"--config={LCHAIN4}:mnist5k",
+            f"--workdir={workdir}",
+            *(f"--config.{name}={value}" for name, value in fields.items()),
+        ]
+
+    return flags

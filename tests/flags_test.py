@@ -1,0 +1,98 @@
+import pathlib
+
+import pytest
+
+from ifnas_jax.errors import InputError
+from ifnas_jax.flags import load_config
+
+CONFIG = str(pathlib.Path(__file__).parents[1] / "configs" / "lchain4.py")
+
+
+def test_the_argument_names_file_and_data_set():
+    assert load_config(CONFIG).dataset.name == "imagenet2012"
+    assert load_config(f"{CONFIG}:mnist5k").dataset.name == "mnist5k"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "field", "value"),
+    [
+        (["--config.search.batch_size=64"], "search.batch_size", 64),
+        (["--config.search.batch_size", "64"], "search.batch_size", 64),
+        (["--config.search.clip=1"], "search.clip", 1.0),
+        (["--config.space.nodes=(6, 7, 8)"], "space.nodes", (6, 7, 8)),
+        (["--config.jobs=('search',)"], "jobs", ("search",)),
+        (["--config.jobs=search"], "jobs", ("search",)),
+        (["--noconfig.dataset.flip"], "dataset.flip", False),
+        (["--config.dataset.flip=false"], "dataset.flip", False),
+        (["--config.method=dnas", "--config.seed=3"], "seed", 3),
+    ],
+)
+def test_overrides_set_fields_with_their_type(overrides, field, value):
+    found = load_config(CONFIG, overrides)
+    for name in field.split("."):
+        found = found[name]
+    assert found == value
+    assert type(found) is type(value)
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("--config.batch=1", "no field 'batch'; choose from dataset, .*search"),
+        ("--config.search.batch=1", "no field 'search.batch'; .*search.batch_size"),
+        ("--noconfig.dataset.mirror", "no field 'dataset.mirror'; .*dataset.flip"),
+        ("--config.seed.x=1", "no field 'seed.x'; 'seed' is a value"),
+        ("--config.search.batch_size=1.5", "search.batch_size=1.5"),
+        ("--config.seed=abc", "seed=abc"),
+        ("--config.dataset.flip=maybe", "flip=maybe"),
+        ("--config.seed", "Missing value for flag --config.seed"),
+        ("--config.space=3", "config.space=3"),
+        ("--learning_rate=1", "learning_rate"),
+        ("batch_size=3", "unknown arguments: batch_size=3"),
+    ],
+)
+def test_what_is_no_field_or_value_is_refused_by_name(override, message):
+    with pytest.raises(InputError, match=message) as caught:
+        load_config(CONFIG, [override])
+    assert "\n" not in str(caught.value)
+
+
+def test_overrides_do_not_leak_into_the_next_config():
+    load_config(CONFIG, ["--config.seed=7", "--config.search.batch_size=1"])
+    assert load_config(CONFIG).seed == 0
+    assert load_config(CONFIG).search.batch_size == 256
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "is no file; name one such as"),
+        ("", "get_config"),
+        ("def get_config(: pass", "is not Python"),
+        ("get_config = lambda: None", "mnist5k"),
+    ],
+)
+def test_a_file_that_is_no_config_is_refused(content, message, tmp_path):
+    path = tmp_path / "mine.py"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(InputError, match=message):
+        load_config(f"{path}:mnist5k")
+
+
+def test_a_folder_or_another_kind_of_file_is_refused(tmp_path):
+    with pytest.raises(InputError, match="is no file"):
+        load_config(str(tmp_path))
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(InputError, match="no Python file"):
+        load_config(str(tmp_path / "config.json"))
+
+
+def test_bad_input_in_a_config_file_keeps_its_sentence(tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text(
+        "from ifnas_jax.errors import InputError\n"
+        "def get_config():\n    raise InputError('seed is bad; mend it.')\n"
+    )
+    with pytest.raises(InputError, match="^seed is bad; mend it.$"):
+        load_config(str(path))

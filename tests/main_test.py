@@ -1,0 +1,261 @@
+"""Whole runs, through the command line."""
+
+import json
+import os
+import pathlib
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import jax
+import numpy as np
+import pytest
+
+from ifnas_jax import architecture, files, main, training
+from ifnas_jax.logs import MetricsLog
+
+# What must be the same bytes in equal runs.
+SAME = (
+    "config.json",
+    "search/architecture.json",
+    "search/metrics.jsonl",
+    "search/gates.jsonl",
+    "search/prunings.jsonl",
+    "retrain/metrics.jsonl",
+)
+
+
+def contents(workdir):
+    return {name: (pathlib.Path(workdir) / name).read_bytes() for name in SAME}
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    """The environment of subprocesses, with a compilation cache that they share."""
+    directory = tmp_path_factory.mktemp("cache")
+    return {**os.environ, "JAX_COMPILATION_CACHE_DIR": str(directory)}
+
+
+def start(flags, env):
+    command = [sys.executable, "-W", "error", "-m", "ifnas_jax.main", *flags]
+    return subprocess.Popen(
+        command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+
+
+@pytest.fixture(scope="module")
+def finished(tiny_flags, tmp_path_factory, cache):
+    """An undisturbed run, and what it printed."""
+    workdir = tmp_path_factory.mktemp("run") / "a"
+    process = start(tiny_flags(workdir), cache)
+    output, _ = process.communicate()
+    assert process.returncode == 0, output
+    return workdir, output
+
+
+def test_a_run_leaves_what_the_contract_says(finished):
+    workdir, output = finished
+    result = files.read_json(workdir / "result.json")
+    found = architecture.load(workdir / "search" / "architecture.json")
+    assert result["method"] == "ifnas"
+    assert result["dataset"] == "mnist5k"
+    assert result["space"] == "lchain"
+    assert result["target_met_by"] == "pruning"
+    assert result["madds"] == found.cost().madds <= result["target_madds"] == 700_000
+    assert result["params"] == found.cost().params
+    assert result["depth"] == sum(found.depth_per_stage())
+    assert 0.1 < result["top1"] <= result["top5"] <= 1
+    assert result["search_seconds"] > 0
+    assert result["compile_seconds"] > 0
+    assert set(result) >= {"seed", "versions", "devices", "target_madds"}
+    assert f"{100 * result['top1']:.2f} %" in output
+    for name in ("architecture", "gates", "cost", "training"):
+        assert (workdir / "report" / f"{name}.svg").stat().st_size > 1000
+        assert (workdir / "report" / f"{name}.png").stat().st_size > 1000
+    assert list((workdir / "search").glob("events.out.tfevents*"))
+
+
+def test_metrics_and_prunings_tell_the_same_story(finished):
+    workdir, _ = finished
+    rows = files.read_rows(workdir / "search" / "metrics.jsonl")
+    prunings = files.read_rows(workdir / "search" / "prunings.jsonl")
+    steps = [row["step"] for row in rows]
+    assert steps == list(range(2, 2 * len(rows) + 1, 2))
+    assert [row["group"] for row in rows[:8]] == [0, 1, 2, 3, 0, 1, 2, 3]
+    phases = list(dict.fromkeys(row["phase"] for row in rows))
+    assert phases == ["weights", "beta", "alpha", "prune"]
+    assert len({row["step"] for row in prunings}) > 1
+    madds = {row["step"]: row["madds"] for row in prunings}
+    for row in rows:
+        if row["step"] in madds:
+            assert row["madds"] == madds[row["step"]]
+    assert all(row["step"] % 8 == 0 for row in prunings)
+
+
+def test_starting_again_says_that_it_is_done(finished, tiny_flags, cache):
+    workdir, _ = finished
+    before, started = contents(workdir), time.monotonic()
+    process = start(tiny_flags(workdir), cache)
+    output, _ = process.communicate()
+    assert process.returncode == 0
+    assert "is done already" in output
+    assert time.monotonic() - started < 20
+    assert contents(workdir) == before
+
+
+def test_killed_at_three_moments_it_ends_with_the_same_bytes(
+    finished, tiny_flags, tmp_path, cache
+):
+    """SIGKILL in the search, around a checkpoint, and in the retraining."""
+    rng = np.random.default_rng()
+    total = len(files.read_rows(finished[0] / "search" / "metrics.jsonl"))
+    early, late = int(rng.integers(5, total // 2)), int(rng.integers(total // 2, total))
+    moments = [
+        ("search", early),
+        ("search", late),
+        ("retrain", int(rng.integers(1, 9))),
+    ]
+    for job, rows in moments:
+        process = start(tiny_flags(tmp_path), cache)
+        log = tmp_path / job / "metrics.jsonl"
+        while process.poll() is None and len(files.read_rows(log)) < rows:
+            time.sleep(0.002)
+        time.sleep(float(rng.uniform(0, 0.05)))
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        assert process.returncode == -signal.SIGKILL, (job, rows)
+    process = start(tiny_flags(tmp_path), cache)
+    output, _ = process.communicate()
+    assert process.returncode == 0, output
+    ours, theirs = contents(tmp_path), contents(finished[0])
+    for name in SAME:
+        assert ours[name] == theirs[name], (name, moments)
+    results = [files.read_json(d / "result.json") for d in (tmp_path, finished[0])]
+    for key in ("top1", "top5", "madds", "params", "depth"):
+        assert results[0][key] == results[1][key]
+
+
+def test_unreadable_checkpoint_falls_back_to_the_one_before(
+    finished, tiny_flags, tmp_path, cache
+):
+    workdir = tmp_path / "run"
+    shutil.copytree(finished[0], workdir)
+    for path in ("result.json", "search/architecture.json", "search/summary.json"):
+        (workdir / path).unlink()
+    shutil.rmtree(workdir / "retrain")
+    steps = [int(p.name) for p in (workdir / "search/checkpoints").glob("[0-9]*")]
+    assert len(steps) == 2
+    newest = workdir / "search/checkpoints" / str(max(steps))
+    data = max((p for p in newest.rglob("*") if p.is_file()), key=os.path.getsize)
+    data.write_bytes(data.read_bytes()[: data.stat().st_size // 2])
+    process = start(tiny_flags(workdir, jobs="('search',)"), cache)
+    output, _ = process.communicate()
+    assert process.returncode == 0, output
+    assert "unreadable" in output
+    assert (workdir / f"search/checkpoints/{max(steps)}.unreadable").is_dir()
+    for name in SAME[1:5]:
+        assert (workdir / name).read_bytes() == (finished[0] / name).read_bytes()
+
+
+def test_search_compiles_once_whatever_it_prunes(
+    tiny_flags, tmp_path, monkeypatch, capsys
+):
+    """In this process, so that warnings are errors here too; without the sampling."""
+    compilations, after_row, steps = [], [], []
+    jax.monitoring.register_event_duration_secs_listener(
+        lambda event, _, **unused: (
+            compilations.append(event)
+            if event.endswith("backend_compile_duration")
+            else None
+        )
+    )
+    write, compile_step = MetricsLog.write, training.compile_step
+
+    def counting_write(self, row):
+        write(self, row)
+        after_row.append((row["edges"], len(compilations)))
+
+    def counting_compile(step, *args, **kwargs):
+        steps.append(step.__name__)
+        return compile_step(step, *args, **kwargs)
+
+    monkeypatch.setattr(MetricsLog, "write", counting_write)
+    monkeypatch.setattr(training, "compile_step", counting_compile)
+    changes = {"method": "dnas", "jobs": "('search',)", "search.max_epochs": 0.6}
+    assert main.main(tiny_flags(tmp_path, **changes)) == 0
+    assert steps == ["train_step", "validation_step"]
+    assert after_row[-1][0] < after_row[0][0], "nothing was pruned"
+    # Reading gates back may compile small things once, in the first loop.
+    first_loop, last = after_row[4][1], after_row[-1][1]
+    assert first_loop == last > 0
+    assert "is done" in capsys.readouterr().out
+
+
+BAD = {
+    "unknown data set": ({"dataset.name": "mnist6k"}, "mnist6k"),
+    "unknown method": ({"method": "dart"}, "method is 'dart'"),
+    "unknown field": ({"search.batchsize": 3}, "search.batchsize"),
+    "unknown operator": ({"space.operators": "('sep_conv_9x9',)"}, "sep_conv_9x9"),
+    "no precursor": ({"space.num_precursors": 0}, "space.num_precursors is 0"),
+    "target too low": ({"target_madds": 200_000}, "target_madds is 200,000"),
+    "target too high": ({"target_madds": 10**9}, "target_madds is 1,000,000,000"),
+    "odd image size": ({"dataset.image_size": 30}, "image_size is 30"),
+    "two stages": ({"space.nodes": "(2, 2)"}, "space.nodes is (2, 2)"),
+    "no time to prune": ({"search.max_epochs": 0.05}, "search.max_epochs is 0.05"),
+    "colour": ({"dataset.num_classes": 12}, "dataset.num_classes is 12"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_is_one_sentence_before_anything_compiles(
+    case, tiny_flags, tmp_path, capsys, monkeypatch
+):
+    def refuse(*args, **kwargs):
+        raise AssertionError("compiled")
+
+    monkeypatch.setattr(training, "compile_step", refuse)
+    changes, words = BAD[case]
+    assert main.main(tiny_flags(tmp_path / "run", **changes)) == 2
+    error = capsys.readouterr().err
+    assert words in error
+    assert error.startswith("ifnas_jax: ")
+    assert error.count("\n") == 1
+    assert not (tmp_path / "run" / "search" / "metrics.jsonl").exists()
+
+
+def test_batch_that_the_devices_do_not_divide_is_refused(tiny_flags, tmp_path, cache):
+    env = {**cache, "XLA_FLAGS": "--xla_force_host_platform_device_count=3"}
+    process = start(tiny_flags(tmp_path), env)
+    output, _ = process.communicate()
+    assert process.returncode == 2
+    assert "search.batch_size is 16, which the 3 devices don't divide" in output
+
+
+def test_another_config_is_refused_and_named(finished, tiny_flags, capsys):
+    workdir, _ = finished
+    before = contents(workdir)
+    changes = {"seed": 5, "search.momentum": 0.8}
+    assert main.main(tiny_flags(workdir, **changes)) == 2
+    error = capsys.readouterr().err
+    assert "seed (stored 0, now 5)" in error
+    assert "search.momentum (stored 0.9, now 0.8)" in error
+    assert "batch_size" not in error
+    assert contents(workdir) == before
+
+
+def test_diverging_stops_with_the_last_good_checkpoint(tiny_flags, tmp_path, capsys):
+    changes = {
+        "search.learning_rate": 1e30,
+        "search.clip": 0.0,
+        "search.valid_every": 0,
+        "sampling.period": 1,
+    }
+    assert main.main(tiny_flags(tmp_path, **changes)) == 3
+    error = capsys.readouterr().err
+    assert re.search(r"ifnas_jax: the loss became (nan|inf)", error)
+    for row in files.read_rows(tmp_path / "search" / "metrics.jsonl"):
+        json.dumps(row, allow_nan=False)
+    assert not (tmp_path / "result.json").exists()

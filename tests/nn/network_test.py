@@ -1,0 +1,140 @@
+"""The derived network, and its cost against what JAX itself builds and counts."""
+
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from ifnas_jax import cost
+from ifnas_jax.architecture import from_kept
+from ifnas_jax.errors import InputError
+from ifnas_jax.nn.macro import Auxiliary
+from ifnas_jax.nn.network import Network
+from ifnas_jax.nn.supernet import Supernet
+from ifnas_jax.spaces.lchain import lchain
+
+
+def random_architecture(seed, macro, space=None):
+    rng = np.random.default_rng(seed)
+    space = space or lchain(int(rng.integers(1, 5)), tuple(rng.integers(1, 6, 3)))
+    kept = []
+    for stage in space.full():
+        stage = stage & (rng.random(stage.shape) < 0.4)
+        stage[np.arange(len(stage)), 0, rng.integers(0, 2, len(stage))] = True
+        kept.append(stage)
+    return from_kept(space, kept, macro)
+
+
+def shapes(network):
+    macro = network.architecture.macro
+    images = jnp.zeros((1, macro.image_size, macro.image_size, macro.channels))
+    init = lambda rng: network.init(rng, images, train=True)  # noqa: E731
+    return jax.eval_shape(init, jax.random.key(0)), images
+
+
+def count_params(tree):
+    return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(tree))
+
+
+def count_madds(jaxpr):
+    """Multiply-adds of convolutions and matrix products, on the native path."""
+    total = 0
+    for equation in jaxpr.eqns:
+        name, params = equation.primitive.name, equation.params
+        if name == "conv_general_dilated":
+            (kernel,) = [equation.invars[1].aval.shape]
+            spec = params["dimension_numbers"].rhs_spec
+            taps = math.prod(kernel) // kernel[spec[0]]
+            total += math.prod(equation.outvars[0].aval.shape) * taps
+        elif name == "dot_general":
+            (contracted, _), _ = params["dimension_numbers"]
+            depth = math.prod(equation.invars[0].aval.shape[i] for i in contracted)
+            total += math.prod(equation.outvars[0].aval.shape) * depth
+        elif name == "cond":
+            # `platform_dependent`: the branch that is no CPU has the convolution.
+            total += max(count_madds(b.jaxpr) for b in params["branches"])
+        else:
+            for value in params.values():
+                inner = getattr(value, "jaxpr", value)
+                if hasattr(inner, "eqns"):
+                    total += count_madds(inner)
+    return total
+
+
+MACROS = (
+    cost.Macro(64, 1000, 224, 3, "imagenet"),
+    cost.Macro(6, 7, 28, 1, "small"),
+    cost.Macro(10, 3, 96, 2, "imagenet"),
+)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_cost_is_what_jax_builds_and_counts(seed):
+    macro = MACROS[seed % 3]
+    architecture = random_architecture(seed, macro)
+    variables, images = shapes(Network(architecture))
+    assert architecture.cost().params == count_params(variables["params"])
+    apply = lambda v, x: Network(architecture).apply(v, x, train=False)  # noqa: E731
+    jaxpr = jax.make_jaxpr(apply)(variables, images)
+    assert architecture.cost().madds == count_madds(jaxpr.jaxpr)
+
+
+def test_the_plain_chain_of_the_paper():
+    space = lchain(1, operators=("sep_conv_3x3",))
+    chain = from_kept(space, space.full(), MACROS[0])
+    assert chain.cost() == (524_296_960, 4_747_624)
+    variables, _ = shapes(Network(chain))
+    assert count_params(variables["params"]) == 4_747_624
+
+
+def test_auxiliary_head_is_not_counted_and_only_trains():
+    architecture = random_architecture(0, MACROS[1])
+    variables, images = shapes(Network(architecture, auxiliary=True))
+    head = count_params(variables["params"]["auxiliary"])
+    total = count_params(variables["params"])
+    assert head > 0
+    assert total - head == architecture.cost().params
+    network = Network(architecture, auxiliary=True)
+    logits, auxiliary = jax.eval_shape(
+        lambda v, x: network.apply(v, x, train=False), variables, images
+    )
+    assert logits.shape == (1, 7)
+    assert auxiliary is None
+
+
+def test_auxiliary_head_refuses_what_it_was_not_built_for():
+    with pytest.raises(InputError, match="8 pixels wide"):
+        Auxiliary.check(cost.Macro(8, 10, 16, 1, "small"))
+
+
+def test_a_supernet_with_one_path_is_the_derived_network():
+    """With weights of 1 the two compute the same from the same parameters."""
+    macro = MACROS[1]
+    space = lchain(3, (3, 4, 2))
+    architecture = random_architecture(1, macro, space)
+    net = Supernet(space, macro)
+    params = jax.jit(net.init)(jax.random.key(0))
+    kept = [np.zeros(k.shape, bool) for k in space.full()]
+    named = {"stem": params["stem"], "classifier": params["classifier"]}
+    for s, stage in enumerate(architecture.stages):
+        named[f"input{s + 1}"] = params["inputs"][s]
+        for edge in stage.edges:
+            for op in edge.ops:
+                where = edge.dst - 1, edge.dst - edge.src - 1
+                kept[s][(*where, space.operators.index(op))] = True
+                if op == "sep_conv_3x3":
+                    named[f"stage{s + 1}_{edge.src}_{edge.dst}_{op}"] = jax.tree.map(
+                        lambda a, where=where: a[where], params["stages"][s][op]
+                    )
+    images = jax.random.normal(jax.random.key(1), (4, 28, 28, 1))
+    active = [jnp.array(k) for k in kept]
+    weights = [k.astype(jnp.float32) for k in active]
+    ours = jax.jit(net.apply)(params, weights, active, images)
+    (theirs, _), _ = jax.jit(
+        lambda p, x: Network(architecture).apply(
+            {"params": p}, x, train=True, mutable=["batch_stats"]
+        )
+    )(named, images)
+    np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-4)

@@ -1,0 +1,82 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from ifnas_jax.regularizer import Strength, log_share, stage_penalty
+
+
+def slow_log_share(gates):
+    mean = sum(gates) / len(gates)
+    return sum(np.log(1 + gate / mean) for gate in gates)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_penalty_is_equation_3_over_learning_nodes(seed):
+    rng = np.random.default_rng(seed)
+    beta, alpha = rng.random((6, 4)), rng.random((6, 4, 2))
+    active = rng.random((6, 4, 2)) < 0.5
+    active[2] = False
+    learned = rng.random(6) < 0.7
+    learned[2] = True
+    edges = operators = 0.0
+    for node in np.flatnonzero(learned):
+        alive = [e for e in range(4) if active[node, e].any()]
+        if alive:
+            edges += slow_log_share([beta[node, e] for e in alive])
+        for edge in alive:
+            alive_ops = np.flatnonzero(active[node, edge])
+            operators += slow_log_share([alpha[node, edge, o] for o in alive_ops])
+    found = stage_penalty(jnp.array(beta), jnp.array(alpha), active, learned)
+    np.testing.assert_allclose(found, (edges, operators), rtol=1e-5)
+
+
+def test_gates_that_are_off_have_no_gradient_and_spoil_none():
+    gates = jnp.array([[0.3, 0.6, 0.9], [0.2, 0.4, 0.0]])
+    on = jnp.array([[True, True, False], [False, False, False]])
+    value, gradient = jax.value_and_grad(lambda g: log_share(g, on).sum())(gates)
+    assert value == pytest.approx(slow_log_share([0.3, 0.6]), rel=1e-5)
+    assert np.isfinite(gradient).all()
+    assert np.count_nonzero(gradient) == 2
+    assert (gradient[0, :2] != 0).all()
+
+
+@pytest.mark.parametrize("gate", [0.7, 0.013, 1e-25, 0.0])
+def test_a_single_survivor_is_a_constant(gate):
+    gates = jnp.array([0.4, gate, 0.9])
+    on = jnp.array([False, True, False])
+    value, gradient = jax.value_and_grad(log_share)(gates, on)
+    assert value == pytest.approx(np.log(2), rel=1e-6)
+    assert gradient.tolist() == [0, 0, 0]
+
+
+def test_the_penalty_pushes_towards_one_winner():
+    gates = jnp.array([0.6, 0.5, 0.4, 0.1])
+    on = jnp.array([True, True, True, False])
+    gradient = jax.grad(log_share)(gates, on)
+    # Descending raises the largest share and lowers the smallest.
+    assert gradient[0] < 0 < gradient[2]
+    shares = jnp.array([[0.5, 0.5], [0.6, 0.4], [0.9, 0.1], [1.0, 1e-6]])
+    values = log_share(shares, jnp.ones((4, 2), bool))
+    assert (np.diff(values) < 0).all()
+    # It sees shares only.
+    np.testing.assert_allclose(log_share(shares / 3, jnp.ones((4, 2), bool)), values)
+
+
+def test_adaptive_strength_over_a_scripted_search():
+    strength = Strength(0.0, 1.0)
+    seen = []
+    for removed in (0, 3, 4, 0, 9, 0):
+        strength = strength.adapt(removed, wanted=4, first_delta=1.0)
+        seen.append(tuple(strength))
+    assert seen == [(2, 2), (6, 4), (3, 1), (5, 2), (2.5, 1), (4.5, 2)]
+
+
+def test_paced_strength_over_a_scripted_search():
+    strength = Strength(0.0, 0.5)
+    seen = []
+    for kept_pace in (False, False, False, True, True, False):
+        strength = strength.pace(kept_pace)
+        seen.append(strength.mu)
+    assert seen == [0.5, 1.0, 1.5, 0.75, 0.375, 0.875]
+    assert strength.delta == 0.5
