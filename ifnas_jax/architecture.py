@@ -183,7 +183,7 @@ def load(path: str | os.PathLike) -> Architecture:
             f"architecture {path!r} cannot be read ({error.strerror}); name a file "
             "that a search has written."
         ) from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(
             f"architecture {path!r} is not JSON ({error}); name a file that a search "
             "has written."
@@ -204,16 +204,17 @@ def from_json(data: Any) -> Architecture:
     """
     if not isinstance(data, dict) or data.get("format") != FORMAT:
         raise InputError(f'"format" is not "{FORMAT}", so this is no architecture.')
-    if data.get("version") != VERSION:
+    if type(data.get("version")) is not int or data["version"] != VERSION:
         raise InputError(
             f'"version" is {data.get("version")!r}; this release reads {VERSION}.'
         )
     architecture = _parse(data)
     _check_graph(architecture)
     stored, actual = _get(data, "cost", dict), architecture.to_json()["cost"]
-    if stored != actual:
-        wrong = [key for key in actual if stored.get(key) != actual[key]] or [*stored]
-        key = wrong[0]
+    for key in (*actual, *stored):
+        # As text, or true would pass for 1.
+        if json.dumps(stored.get(key)) == json.dumps(actual.get(key)):
+            continue
         raise InputError(
             f'"cost" says {key} = {stored.get(key)!r}, but this architecture has '
             f"{actual.get(key)!r}; correct the entry, or the edges if they were edited."
@@ -242,7 +243,7 @@ def _parse(data: dict[str, Any]) -> Architecture:
         for edge in _get(stage, "edges", list):
             ops = _get(edge, "ops", list)
             for op in ops:
-                if op not in cost.OPERATORS:
+                if not isinstance(op, str) or op not in cost.OPERATORS:
                     raise InputError(
                         f"operator {op!r} is unknown; choose from "
                         f"{sorted(cost.OPERATORS)}."

@@ -18,6 +18,44 @@ from ifnas_jax.spaces.lchain import lchain
 DERIVATIONS = ("prune", "target", "keep1")
 JOBS = ("search", "retrain")
 
+_AT_LEAST_ONE = {
+    "": ("log_every",),
+    "macro": ("search_width",),
+    "sampling": ("period",),
+    "search": ("batch_size", "checkpoint_every"),
+    "retrain": ("batch_size", "epochs", "test_every", "checkpoint_every"),
+}
+_AT_LEAST_ZERO = {
+    "": ("seed",),
+    "dataset": ("num_classes", "padding", "subset_seed"),
+    "sampling": ("modulus", "interleaved"),
+    "relaxation": ("init_scale",),
+    "search": (
+        "weights_epochs",
+        "beta_epochs",
+        "alpha_epochs",
+        "learning_rate",
+        "momentum",
+        "weight_decay",
+        "clip",
+        "arch_learning_rate",
+        "arch_momentum",
+        "arch_weight_decay",
+        "valid_every",
+    ),
+    "penalty": ("delta", "prune_epochs", "min_removed", "edges", "operators"),
+    "retrain": (
+        "learning_rate",
+        "warmup_epochs",
+        "final_epochs",
+        "momentum",
+        "weight_decay",
+        "clip",
+        "label_smoothing",
+        "auxiliary_weight",
+    ),
+}
+
 
 def default(dataset: str) -> ConfigDict:
     """The configuration of the paper for ImageNet, adapted to a data set.
@@ -30,7 +68,10 @@ def default(dataset: str) -> ConfigDict:
     config.seed = 0  # of everything random: parameters, data order, augmentation
     config.jobs = JOBS  # what to run, in this order
     config.method = "ifnas"  # or "dnas": the same without the sampling
-    config.derive = "prune"  # or "target", "keep1": how the architecture is read off
+    # prune: remove gates that close until target_madds is met, while searching.
+    # target: search without removing, then remove the weakest until it is met.
+    # keep1: search without removing, then keep each node's strongest edge.
+    config.derive = "prune"
     config.target_madds = 600_000_000  # budget at the target width, for one image
     config.dtype = "auto"  # of the computation; auto: bfloat16 on TPU, else float32
 
@@ -92,13 +133,13 @@ def default(dataset: str) -> ConfigDict:
     config.penalty = penalty = ConfigDict()
     # paced: μ grows by delta after a loop in which MAdds fell too slowly to meet the
     # target in prune_epochs, and halves after one in which they did not.
-    # adaptive: GOLD-NAS' rule, once a loop. linear: in epochs of regularisation.
+    # adaptive: GOLD-NAS' rule, once a loop. linear: E/2400 and E/1800, E epochs in.
     penalty.schedule = "paced"
     penalty.delta = 0.02  # paced: increment of μ; adaptive: the first one
-    penalty.prune_epochs = 40.0  # paced: from the first removal's epoch to the target
+    penalty.prune_epochs = 40.0  # paced: epochs from the regulariser to the target
     penalty.min_removed = 4  # adaptive: μ grows after a loop that removed fewer pairs
-    penalty.edges = 1.0  # paced, adaptive: μ1/μ; linear: μ1 an epoch (1/2400 in [C])
-    penalty.operators = 1.0  # the same for μ2 (1/1800 in [C], the authors' code)
+    penalty.edges = 1.0  # multiplies μ1, the strength on edges
+    penalty.operators = 1.0  # multiplies μ2, the strength on operators
 
     config.retrain = retrain = ConfigDict()
     retrain.batch_size = 1024  # over all devices
@@ -160,17 +201,17 @@ def _mnist5k(config: ConfigDict) -> None:
     config.space.nodes = (6, 6, 6)
     config.macro.width = 16
     config.dataset.update(flip=False)
-    config.sampling.period = 5
+    config.sampling.period = 2
     config.search.update(
         batch_size=32,
         weights_epochs=1.0,
         beta_epochs=0.5,
         alpha_epochs=0.5,
         max_epochs=12.0,
-        valid_every=4,
-        checkpoint_every=2,
+        valid_every=10,
+        checkpoint_every=5,
     )
-    config.penalty.update(delta=1.0, prune_epochs=4.0)
+    config.penalty.update(delta=0.5, prune_epochs=4.0)
     config.retrain.update(
         batch_size=64,
         epochs=10,
@@ -224,17 +265,12 @@ def validate(config: ConfigDict) -> None:
     _one_of("relaxation.node_scale", config.relaxation.node_scale, ("unit", "official"))
     for job in config.jobs:
         _one_of("jobs", job, JOBS)
-    for field in ("search.batch_size", "retrain.batch_size", "retrain.epochs"):
-        _at_least(config, field, 1)
-    for field in ("sampling.period", "macro.search_width", "log_every"):
-        _at_least(config, field, 1)
-    for field in ("search.checkpoint_every", "retrain.checkpoint_every"):
-        _at_least(config, field, 1)
-    _at_least(config, "penalty.prune_epochs", 0)
-    for field in ("sampling.modulus", "sampling.interleaved", "search.weights_epochs"):
-        _at_least(config, field, 0)
-    for field in ("search.beta_epochs", "search.alpha_epochs", "search.valid_every"):
-        _at_least(config, field, 0)
+    for group, names in _AT_LEAST_ONE.items():
+        for name in names:
+            _at_least(config, group, name, 1)
+    for group, names in _AT_LEAST_ZERO.items():
+        for name in names:
+            _at_least(config, group, name, 0)
     if not 0 <= config.search.threshold < 0.5:
         raise InputError(
             f"search.threshold is {config.search.threshold}, but every gate starts at "
@@ -245,12 +281,31 @@ def validate(config: ConfigDict) -> None:
             f"dataset.valid_fraction is {config.dataset.valid_fraction}; set it "
             "between 0 and 1, both excluded."
         )
+    if config.penalty.schedule == "adaptive" and config.derive != "prune":
+        raise InputError(
+            "penalty.schedule is 'adaptive', which answers to prunings, but derive is "
+            f"{config.derive!r} and prunes nothing while searching; use 'paced' or "
+            "'linear'."
+        )
     _check_budget(config)
+    _check_auxiliary(config)
+
+
+def _check_auxiliary(config: ConfigDict) -> None:
+    """The auxiliary head takes what stage 2 will give it."""
+    size = config.dataset.image_size // cost.STEM_STRIDES[config.macro.stem] // 2
+    used = "retrain" in config.jobs and config.retrain.auxiliary_weight
+    if used and not 13 <= size <= 16:
+        raise InputError(
+            f"retrain.auxiliary_weight is {config.retrain.auxiliary_weight}, but stage "
+            f"2 is {size} pixels wide and the auxiliary head takes 13 to 16; set it to "
+            "0, or change dataset.image_size."
+        )
 
 
 def _check_budget(config: ConfigDict) -> None:
     """The target lies between the fixed parts and the whole super-network."""
-    known = ConfigDict(config)
+    known = config.copy_and_resolve_references()
     # Until the data set is opened, the smallest classifier stands in for its own.
     known.dataset.num_classes = max(1, config.dataset.num_classes)
     graph, sizes = space(config), macro(known)
@@ -270,10 +325,10 @@ def _one_of(field: str, value: Any, choices) -> None:
         raise InputError(f"{field} is {value!r}; choose one of {list(choices)}.")
 
 
-def _at_least(config: ConfigDict, field: str, least: float) -> None:
-    group, _, name = field.rpartition(".")
+def _at_least(config: ConfigDict, group: str, name: str, least: float) -> None:
     value = (config[group] if group else config)[name]
-    if value < least:
+    if not value >= least:  # NaN is refused too
+        field = f"{group}.{name}" if group else name
         raise InputError(f"{field} is {value}; set it to {least} or more.")
 
 
@@ -292,7 +347,9 @@ def differences(config: ConfigDict, stored: dict[str, Any]) -> list[str]:
     ]
 
 
-def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+def _flat(tree: Any, prefix: str = "") -> dict[str, Any]:
+    if not isinstance(tree, dict):
+        return {}
     flat = {}
     for key, value in tree.items():
         if isinstance(value, dict):

@@ -48,18 +48,18 @@ class Macro:
     def __post_init__(self):
         if self.stem not in STEM_STRIDES:
             raise InputError(
-                f"macro.stem is {self.stem!r}; choose one of {sorted(STEM_STRIDES)}."
+                f"stem is {self.stem!r}; choose one of {sorted(STEM_STRIDES)}."
             )
         for field in ("width", "num_classes", "image_size", "channels"):
             value = getattr(self, field)
             if not isinstance(value, int) or isinstance(value, bool) or value < 1:
                 raise InputError(
-                    f"macro.{field} is {value!r}; set a whole number of at least 1."
+                    f"{field} is {value!r}; set a whole number of at least 1."
                 )
         multiple = 4 * STEM_STRIDES[self.stem]
         if self.image_size % multiple:
             raise InputError(
-                f"macro.image_size is {self.image_size}, but stem {self.stem!r} with "
+                f"image_size is {self.image_size}, but stem {self.stem!r} with "
                 f"two more halvings takes multiples of {multiple}; resize the images "
                 f"to {-(-self.image_size // multiple) * multiple}, or use another stem."
             )

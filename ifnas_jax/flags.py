@@ -1,6 +1,7 @@
 """Reads `--config=FILE.py[:DATASET]` and the overrides `--config.FIELD=VALUE`."""
 
 import importlib.util
+import inspect
 import os
 import re
 from collections.abc import Sequence
@@ -27,8 +28,22 @@ def load_config(argument: str, overrides: Sequence[str] = ()) -> ConfigDict:
     if spec is None:
         raise InputError(f"config {path!r} is no Python file; its name ends in .py.")
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    config = module.get_config(*rest)
+    try:
+        spec.loader.exec_module(module)
+    except SyntaxError as error:
+        raise InputError(
+            f"config {path!r} is not Python ({error.msg}, line {error.lineno}); "
+            "correct it."
+        ) from error
+    get_config = getattr(module, "get_config", None)
+    try:
+        inspect.signature(get_config).bind(*rest)
+    except TypeError as error:
+        raise InputError(
+            f"config {path!r} has no function get_config that takes {rest}; define it "
+            "as the files in configs/ do."
+        ) from error
+    config = get_config(*rest)
     for override in overrides:
         _check_field(config, override)
     values, command = flags.FlagValues(), ["config", *overrides]

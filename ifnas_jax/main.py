@@ -104,12 +104,15 @@ def _stored_config(workdir: str) -> dict[str, Any] | None:
     if not os.path.exists(path):
         return None
     try:
-        return files.read_json(path)
-    except ValueError as error:
+        stored = files.read_json(path)
+        # Read here, so that a damaged file is noticed here.
+        _ = stored["dataset"]["num_classes"]
+    except (ValueError, TypeError, KeyError) as error:
         raise InputError(
-            f"--workdir {workdir!r} holds a config.json that is not JSON ({error}); "
+            f"--workdir {workdir!r} holds a config.json that is no config ({error}); "
             "restore it, or use another workdir."
         ) from error
+    return stored
 
 
 def _check_same(config: ConfigDict, stored: dict[str, Any] | None, workdir: str):
@@ -206,11 +209,9 @@ def _show(workdir: str, state: str) -> None:
     if result["top1"] is not None:
         print(f"  test top-1   {100 * result['top1']:.2f} %")
         print(f"  test top-5   {100 * result['top5']:.2f} %")
-    target = result["target_madds"] / 1e6
-    print(
-        f"  MAdds        {result['madds'] / 1e6:.2f}M (target {target:.2f}M, met by "
-        f"{result['target_met_by']})"
-    )
+    target = f"target {result['target_madds'] / 1e6:.2f}M, met by "
+    met = f" ({target}{result['target_met_by']})" if result["target_met_by"] else ""
+    print(f"  MAdds        {result['madds'] / 1e6:.2f}M{met}")
     print(f"  parameters   {result['params'] / 1e6:.3f}M")
     print(f"  depth        {result['depth']}")
     print(f"  figures      {os.path.join(workdir, 'report')}")

@@ -3,10 +3,12 @@
 Section 3.5 of the paper. Host side, NumPy. Gates are given per stage: `beta` [N, L]
 for edges, `alpha` [N, L, operators] for operators, all in (0, 1). Rules that hold
 everywhere: the last pair of a node never goes (so neither its last edge nor that
-edge's last operator), an edge without operators is gone, and after each removal the
-nodes that nobody reads are deleted.
+edge's last operator), nor does a pair without which the target can't be met any more;
+an edge without operators is gone, and after each removal the nodes that nobody reads
+are deleted.
 """
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -36,28 +38,52 @@ class Removal(NamedTuple):
 class _Pruner:
     """Removes pairs one at a time and keeps the account."""
 
-    def __init__(self, space: Space, macro: cost.Macro, kept: Kept):
+    def __init__(self, space: Space, macro: cost.Macro, kept: Kept, target: int):
         self.space, self.macro = space, macro
         self.kept = [stage.copy() for stage in kept]
         self.removals: list[Removal] = []
         self.madds = cost.network_cost(macro, space.operators, kept).madds
+        self.target = target
         self._costs = cost.operator_costs(macro, space.operators)
+        self._fixed = cost.fixed_cost(macro).madds
+        # What the cheapest network costs that is left in each stage.
+        self._least = [self._cheapest(s, stage) for s, stage in enumerate(self.kept)]
 
-    def remove(self, stage: int, row: int, column: int, op: int, reason: str) -> bool:
-        """Removes a pair unless it is gone or is its node's last one."""
-        if not self.kept[stage][row, column, op] or self.kept[stage][row].sum() == 1:
-            return False
-        self.kept[stage][row, column, op] = False
-        self._record(stage, row, column, op, reason)
+    def remove(self, stage: int, row: int, column: int, ops: list[int], reason: str):
+        """Removes pairs of an edge, unless they are gone or must stay.
+
+        The last ones of a node stay, and those without which no network that meets
+        the target is left.
+        """
+        ops = [op for op in ops if self.kept[stage][row, column, op]]
+        after = self.kept[stage].copy()
+        after[row, column, ops] = False
+        if not ops or not after[row].any():
+            return
+        least = list(self._least)
+        least[stage] = self._cheapest(stage, after)
+        # A target that is out of reach already holds nothing back.
+        before, now = (self._fixed + sum(madds) for madds in (self._least, least))
+        if before <= self.target < now:
+            return
+        self.kept[stage], self._least = after, least
+        for op in ops:
+            self._record(stage, row, column, op, reason)
         if not self.kept[stage][row, column].any():
             self._delete_unread(stage)
-        return True
 
-    def remove_edge(self, stage: int, row: int, column: int, reason: str) -> None:
-        """Removes all pairs of an edge unless it is its node's last edge."""
-        if self.kept[stage][row].any(axis=1).sum() > 1:
-            for op in np.flatnonzero(self.kept[stage][row, column]).tolist():
-                self.remove(stage, row, column, op, reason)
+    def _cheapest(self, stage: int, kept: np.ndarray) -> int:
+        """MAdds of the cheapest path from a stage's input to its last node."""
+        costs, paths = [madds for madds, _ in self._costs[stage]], [0]
+        for node in kept.tolist():
+            inputs = [
+                path + madds
+                for path, ops in zip(reversed(paths), node, strict=False)
+                for madds, on in zip(costs, ops, strict=True)
+                if on
+            ]
+            paths.append(min(inputs, default=math.inf))
+        return paths[-1]
 
     def _record(self, stage, row, column, op, reason):
         self.madds -= self._costs[stage][op].madds
@@ -110,14 +136,15 @@ def below_threshold(
         for row, column, op in np.argwhere(stage).tolist():
             weak.append((alpha[index][row, column, op], index, row, column, op))
     weak = [entry for entry in weak if entry[0] < threshold]
-    pruner = _Pruner(space, macro, kept)
+    pruner = _Pruner(space, macro, kept, target)
+    everything = list(range(len(space.operators)))
     for _, *where, op in sorted(weak, key=lambda entry: entry[0]):
         if pruner.madds <= target:
             break
         if op is None:
-            pruner.remove_edge(*where, "edge gate")
+            pruner.remove(*where, everything, "edge gate")
         else:
-            pruner.remove(*where, op, "operator gate")
+            pruner.remove(*where, [op], "operator gate")
     return pruner.result()
 
 
@@ -138,18 +165,18 @@ def to_target(
       target: MAdds.
 
     Raises:
-      InputError: only last pairs are left, and they cost more than the target.
+      InputError: the cheapest network that is left costs more than the target.
     """
-    pruner = _Pruner(space, macro, kept)
+    pruner = _Pruner(space, macro, kept, target)
     order = [
         (strength[index][tuple(pair)], index, *pair)
         for index, stage in enumerate(kept)
         for pair in np.argwhere(stage).tolist()
     ]
-    for _, *pair in sorted(order):
+    for _, *where, op in sorted(order):
         if pruner.madds <= target:
             break
-        pruner.remove(*pair, "weakest")
+        pruner.remove(*where, [op], "weakest")
     if pruner.madds > target:
         raise InputError(
             f"target_madds is {target:,}, but with one operator left at every node "

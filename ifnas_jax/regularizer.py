@@ -4,6 +4,10 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+from ml_collections import ConfigDict
+
+from ifnas_jax.schedule import SearchSchedule
 
 
 def log_share(gates: jax.Array, on: jax.Array) -> jax.Array:
@@ -21,8 +25,11 @@ def log_share(gates: jax.Array, on: jax.Array) -> jax.Array:
     """
     count = on.sum(axis=-1, keepdims=True)
     total = jnp.where(on, gates, 0.0).sum(axis=-1, keepdims=True)
-    # Where nothing is on the quotient must be finite too, or its gradient is NaN.
-    share = gates * count / jnp.where(count > 0, total, 1.0)
+    # A single entry has share 1 however small its gate, which nothing holds up any
+    # more: as a quotient it would underflow to NaN. Where nothing is on it must be
+    # finite too, or its gradient is NaN.
+    several = count > 1
+    share = jnp.where(several, gates * count / jnp.where(several, total, 1.0), 1.0)
     return jnp.where(on, jnp.log1p(share), 0.0).sum(axis=-1)
 
 
@@ -72,3 +79,47 @@ class Strength(NamedTuple):
         if removed >= wanted:
             return Strength(self.mu / 2, first_delta)
         return Strength(self.mu + 2 * self.delta, 2 * self.delta)
+
+
+def mu(
+    config: ConfigDict, schedule: SearchSchedule, strength: Strength, step: int
+) -> np.ndarray:
+    """(μ1, μ2) of the sampling step that begins at `step`; 0 until regularisation."""
+    fields = config.penalty
+    if step < schedule.prune:
+        return np.zeros(2, np.float32)
+    factors = np.array([fields.edges, fields.operators])
+    if fields.schedule == "linear":
+        # As in the authors' code: μ1 = E/2400 and μ2 = E/1800, E epochs in.
+        epochs = (step - schedule.prune) / schedule.epoch
+        return np.float32(factors * epochs / (2400, 1800))
+    return np.float32(factors * strength.mu)
+
+
+def next_strength(
+    config: ConfigDict,
+    schedule: SearchSchedule,
+    strength: Strength,
+    step: int,
+    *,
+    before: int,
+    after: int,
+    removed: int,
+) -> Strength:
+    """μ of the next loop, from how pruning went after this one.
+
+    Args:
+      config: reads `penalty` and `target_madds`.
+      schedule: of the search.
+      strength: of this loop.
+      step: at which the loop ended.
+      before: MAdds of the retained architecture before the pruning.
+      after: MAdds after it.
+      removed: pairs that were removed.
+    """
+    fields = config.penalty
+    if fields.schedule == "adaptive":
+        return strength.adapt(removed, fields.min_removed, fields.delta)
+    end = schedule.prune + fields.prune_epochs * schedule.epoch
+    loops_left = max(1.0, (end - step) / schedule.loop + 1)
+    return strength.pace(before - after >= (before - config.target_madds) / loops_left)

@@ -110,6 +110,7 @@ def retrain_rate(config: ConfigDict, epoch: int) -> optax.Schedule:
 
     With E epochs, w of warm-up and f at the end, epoch e has lr·(e + 1)/w, then
     lr·(E - f - e)/(E - f), and in the end lr·(E - e)/((E - f)·f): the PC-DARTS recipe.
+    With no epoch before the end, E - f counts as 1.
     """
     fields = config.retrain
     peak, epochs = fields.learning_rate, fields.epochs
@@ -117,7 +118,7 @@ def retrain_rate(config: ConfigDict, epoch: int) -> optax.Schedule:
 
     def rate(step):
         e = step // epoch
-        main = epochs - final
+        main = max(epochs - final, 1)
         decay = (main - e) / main
         last = (epochs - e) / (main * max(final, 1))
         up = (e + 1) / max(warmup, 1)

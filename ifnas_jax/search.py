@@ -15,7 +15,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from ifnas_jax import config as config_lib
-from ifnas_jax import cost, distributed, files, pruning, training
+from ifnas_jax import cost, distributed, files, pruning, regularizer, training
 from ifnas_jax.architecture import Architecture, from_kept
 from ifnas_jax.checkpoint import Checkpoints
 from ifnas_jax.data.augment import eval_transform, train_transform
@@ -93,7 +93,7 @@ def _loop(job, steps, state, host, batches, checkpoints, logs, progress):
     meter, started = training.Meter(), time.perf_counter() - host.seconds
     masks = job.method.masks(host.kept)
     while step < schedule.total and not _done(job, host.kept):
-        mu = _mu(job, host.strength, step)
+        mu = regularizer.mu(job.config, schedule, host.strength, step)
         first = step
         for _ in range(schedule.period):
             state, metrics = steps.train(state, masks, mu, next(batches))
@@ -166,17 +166,6 @@ def _compile(job, dataset, state, host, batches, progress) -> tuple[Steps, Progr
     return Steps(train, validate), host
 
 
-def _mu(job: Search, strength: Strength, step: int) -> np.ndarray:
-    """(μ1, μ2) of the sampling step that begins at `step`."""
-    fields = job.config.penalty
-    if step < job.schedule.prune:
-        return np.zeros(2, np.float32)
-    factor = strength.mu
-    if fields.schedule == "linear":
-        factor = (step - job.schedule.prune) / job.schedule.epoch
-    return np.array([factor * fields.edges, factor * fields.operators], np.float32)
-
-
 def _done(job: Search, kept: Kept) -> bool:
     """Whether gradual pruning has met the target."""
     return job.config.derive == "prune" and _madds(job, kept) <= job.config.target_madds
@@ -213,8 +202,7 @@ def _describe(job: Search, first: int, step: int, mu: np.ndarray) -> dict[str, A
 def _end_of_loop(job, steps, state, host, step, logs):
     """Prunes, adapts μ, evaluates: once a loop, after its last sampling step."""
     gates = job.method.gates(jax.device_get(state.arch))
-    # Keep1 and target derive from unpruned gates, as Tables 2 and 3 do.
-    if step > job.schedule.prune and job.config.derive == "prune":
+    if step > job.schedule.prune:
         host = _prune(job, gates, host, step, logs)
     logs.write_gates(step, gates, host.kept)
     loop = step // job.schedule.loop
@@ -225,33 +213,30 @@ def _end_of_loop(job, steps, state, host, step, logs):
 
 
 def _prune(job: Search, gates: Gates, host: Progressed, step: int, logs) -> Progressed:
-    kept, removals = pruning.below_threshold(
-        job.net.space,
-        job.target,
-        host.kept,
-        gates.beta,
-        gates.alpha,
-        job.config.search.threshold,
-        job.config.target_madds,
-    )
+    # The other derivations read gates of a whole network, as in Tables 2 and 3; the
+    # regulariser is theirs too, and grows to the end.
+    kept, removals = host.kept, []
+    if job.config.derive == "prune":
+        kept, removals = pruning.below_threshold(
+            job.net.space,
+            job.target,
+            kept,
+            gates.beta,
+            gates.alpha,
+            job.config.search.threshold,
+            job.config.target_madds,
+        )
     logs.write_removals(step, removals)
-    before = _madds(job, host.kept)
-    strength = _adapt(
-        job, host.strength, step, before, _madds(job, kept), len(removals)
+    strength = regularizer.next_strength(
+        job.config,
+        job.schedule,
+        host.strength,
+        step,
+        before=_madds(job, host.kept),
+        after=_madds(job, kept),
+        removed=len(removals),
     )
     return host._replace(kept=kept, strength=strength)
-
-
-def _adapt(job, strength, step, before: int, after: int, removed: int) -> Strength:
-    """μ of the next loop, from how the MAdds fell in this one."""
-    fields, schedule = job.config.penalty, job.schedule
-    if fields.schedule == "adaptive":
-        return strength.adapt(removed, fields.min_removed, fields.delta)
-    end = schedule.prune + fields.prune_epochs * schedule.epoch
-    loops_left = max(1.0, (end - step) / schedule.loop + 1)
-    return strength.pace(
-        before - after >= (before - job.config.target_madds) / loops_left
-    )
 
 
 def _save(checkpoints: Checkpoints, step: int, state: State, host: Progressed) -> None:
@@ -275,10 +260,17 @@ def _restore(checkpoints: Checkpoints, job: Search) -> tuple[State, Progressed]:
     return State(**tree["state"]), Progressed(**facts)
 
 
-def _derive(job: Search, gates: Gates, kept: Kept) -> tuple[Architecture, list, str]:
-    """The architecture, the removals that made it, and how the target was met."""
+def _derive(
+    job: Search, gates: Gates, kept: Kept
+) -> tuple[Architecture, list, str | None]:
+    """The architecture, the removals that made it, and how the target was met.
+
+    By "pruning" while searching, or by the "fallback" of removing the weakest after
+    it; None for keep1, which has no target.
+    """
     removals, met_by = [], "pruning"
     if job.config.derive == "keep1":
+        met_by = None
         kept = pruning.keep_one(kept, gates.beta, gates.alpha)
     elif _madds(job, kept) > job.config.target_madds:
         met_by = "fallback"

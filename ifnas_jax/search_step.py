@@ -99,7 +99,7 @@ def make_step(job: Search) -> Callable:
             d_arch,
             state.arch_optimizer,
             state.arch,
-            active=_moving(now, state.step, schedule),
+            active=moving_gates(now, state.step, schedule),
         )
         add = lambda x, y: x + y  # noqa: E731
         state = State(
@@ -114,7 +114,7 @@ def make_step(job: Search) -> Callable:
     return train_step
 
 
-def _moving(now, step, schedule: SearchSchedule) -> dict[str, Any]:
+def moving_gates(now, step, schedule: SearchSchedule) -> dict[str, Any]:
     """Which gates move: surviving ones of learning nodes, each in its phase."""
     beta, alpha = step >= schedule.beta, step >= schedule.alpha
     return {

@@ -94,5 +94,5 @@ def test_bad_input_in_a_config_file_keeps_its_sentence(tmp_path):
         "from ifnas_jax.errors import InputError\n"
         "def get_config():\n    raise InputError('seed is bad; mend it.')\n"
     )
-    with pytest.raises(InputError, match="^seed is bad; mend it.$"):
+    with pytest.raises(InputError, match=r"^seed is bad; mend it\.$"):
         load_config(str(path))

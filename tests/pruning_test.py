@@ -193,10 +193,14 @@ def test_to_target_removes_the_weakest_until_the_target_is_met(seed, share):
     check_account(before, after, removals)
     assert madds_of(after) <= target
     slow = SlowPruner(before)
+
+    def strength_of(pair):
+        stage, src, dst, op = pair
+        return strength[stage][dst - 1, dst - src - 1, op]
+
     while slow.madds() > target:
         free = [p for p in slow.pairs if len(slow.of_node(p[0], p[2])) > 1]
-        weakest = min(free, key=lambda p: strength[p[0]][p[2] - 1, p[2] - p[1] - 1, p[3]])
-        slow.remove(weakest, "weakest")
+        slow.remove(min(free, key=strength_of), "weakest")
         slow.delete_unread()
     assert same(after, slow.kept())
 

@@ -3,7 +3,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ifnas_jax.regularizer import Strength, log_share, stage_penalty
+from ifnas_jax import regularizer
+from ifnas_jax.regularizer import Strength
+
+log_share = jax.jit(regularizer.log_share)
+stage_penalty = jax.jit(regularizer.stage_penalty)
 
 
 def slow_log_share(gates):

@@ -57,13 +57,19 @@ def stage_weights(
       [N, L, O], zero at inactive pairs.
     """
     num_nodes, num_precursors, _ = active.shape
-    edge = jax.nn.sigmoid(beta)[:, :, None]
-    gates = jnp.where(active, edge * jax.nn.sigmoid(alpha), 0.0)
+    logs = jax.nn.log_sigmoid(beta)[:, :, None] + jax.nn.log_sigmoid(alpha)
     if node_scale == "official":
         inputs = np.minimum(np.arange(1, num_nodes + 1), num_precursors)
-        scale = jnp.asarray(inputs / 2, gates.dtype)
+        scale = jnp.asarray(inputs / 2, logs.dtype)
         constant = 1 / scale
+        gates = jnp.where(active, jnp.exp(logs), 0.0)
     else:
+        # In units of the node's largest: nothing holds up the gates of a last edge,
+        # and their product must not underflow.
+        largest = jnp.where(active, logs, -jnp.inf).max(axis=(1, 2), keepdims=True)
+        largest = jax.lax.stop_gradient(jnp.where(largest > -jnp.inf, largest, 0.0))
+        # Outside `active` the difference may be large; its exponential must be finite.
+        gates = jnp.where(active, jnp.exp(jnp.where(active, logs - largest, 0.0)), 0.0)
         per_edge = gates.sum(axis=2) / jnp.maximum(active.sum(axis=2), 1)
         total = jax.lax.stop_gradient(per_edge.sum(axis=1))
         # A deleted node has no input; its zero weights must not become NaN.

@@ -92,7 +92,7 @@ def draw_cost(
         top.margins(y=0.12)
     depth = [row["depth"] for row in metrics]
     bottom.step(steps, depth, where="post", color=ORANGE, linewidth=1.6)
-    bottom.set(ylabel="depth", xlabel="step")
+    bottom.set(ylabel="depth", xlabel="step", ylim=(0, 1.25 * max(depth)))
     bottom.yaxis.set_major_locator(MaxNLocator("auto", integer=True))
     for axes in (top, bottom):
         style_axes(axes)

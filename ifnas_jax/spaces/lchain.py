@@ -29,10 +29,11 @@ def lchain(
             f"space.num_precursors is {num_precursors}; a node reads at least its "
             "direct precursor, so set it to 1 or more."
         )
-    if len(nodes) != 3 or min(nodes) < 1:
+    whole = all(type(count) is int and count >= 1 for count in nodes)
+    if len(nodes) != 3 or not whole:
         raise InputError(
             f"space.nodes is {tuple(nodes)}; the macro network has three stages, so "
-            "give three node counts of at least 1."
+            "give three whole numbers of at least 1."
         )
     if not operators or len(set(operators)) != len(operators):
         raise InputError(

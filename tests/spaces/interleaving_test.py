@@ -64,10 +64,11 @@ def test_groups_share_out_the_nodes_by_remainder():
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 3])
-@pytest.mark.parametrize("remainder", range(4))
-def test_added_connections_interleave_with_the_group(count, remainder):
+@pytest.mark.parametrize("modulus", [3, 4])
+@pytest.mark.parametrize("remainder", range(3))
+def test_added_connections_interleave_with_the_group(count, modulus, remainder):
     stage = Stage(20, 4)
-    group = sampling_groups(stage, 4)[remainder]
+    group = sampling_groups(stage, modulus)[remainder]
     added = added_connections(stage, group, count, seed=3)
     candidates = active_connections(stage, group)
     assert added == added_connections(stage, group, count, seed=3)
