@@ -3,8 +3,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from ifnas_jax import config as config_lib
 from ifnas_jax import regularizer
 from ifnas_jax.regularizer import Strength
+from ifnas_jax.schedule import search_schedule
 
 log_share = jax.jit(regularizer.log_share)
 stage_penalty = jax.jit(regularizer.stage_penalty)
@@ -84,3 +86,49 @@ def test_paced_strength_over_a_scripted_search():
         seen.append(strength.mu)
     assert seen == [0.5, 1.0, 1.5, 0.75, 0.375, 0.875]
     assert strength.delta == 0.5
+
+
+def make_schedule(config):
+    # Loops of 20 steps, epochs of 10; pruning from step 100 on.
+    with config.unlocked():
+        config.sampling.period = 4
+        config.search.update(
+            weights_epochs=5.0, beta_epochs=5.0, alpha_epochs=0.0, max_epochs=100.0
+        )
+        config.search.batch_size = 10
+    return search_schedule(config, num_examples=100, num_masks=5)
+
+
+def test_mu_is_zero_until_regularisation_and_then_as_scheduled():
+    config = config_lib.default("mnist5k")
+    schedule = make_schedule(config)
+    config.penalty.update(edges=2.0, operators=0.5)
+    strength = Strength(0.3, 0.1)
+    mu = lambda step: regularizer.mu(config, schedule, strength, step)  # noqa: E731
+    assert mu(99).tolist() == [0, 0]
+    np.testing.assert_allclose(mu(100), [0.6, 0.15], rtol=1e-6)
+    config.penalty.schedule = "linear"
+    # 24 epochs in: E/2400 and E/1800, times the factors.
+    np.testing.assert_allclose(mu(340), [0.02, 24 / 3600], rtol=1e-6)
+
+
+def test_paced_grows_mu_only_when_madds_fall_too_slowly():
+    config = config_lib.default("mnist5k")
+    schedule = make_schedule(config)
+    config.target_madds = 10_000_000
+    config.penalty.update(prune_epochs=10.0)  # steps 100 to 200: 5 loops
+    adapt = lambda step, before, after: regularizer.next_strength(  # noqa: E731
+        config,
+        schedule,
+        Strength(1.0, 0.25),
+        step,
+        before=before,
+        after=after,
+        removed=1,
+    )
+    # At step 120 five loops are left, this one included: a fifth of the way is due.
+    assert adapt(120, 15_000_000, 14_000_000).mu == 0.5
+    assert adapt(120, 15_000_000, 14_000_001).mu == 1.25
+    # Past the planned end all that is left is due at once.
+    assert adapt(300, 12_000_000, 11_000_000).mu == 1.25
+    assert adapt(300, 12_000_000, 10_000_000).mu == 0.5

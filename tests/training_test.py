@@ -1,0 +1,88 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from ifnas_jax import training
+from ifnas_jax.errors import DivergedError
+
+
+def test_sgd_is_pytorchs_where_active_and_stands_still_elsewhere():
+    rng = np.random.default_rng(0)
+    lr, momentum, decay, clip = 0.1, 0.9, 0.01, 2.0
+    optimizer = training.sgd(lr, momentum, decay, clip)
+    params = {"a": rng.normal(size=5), "b": rng.normal(size=(2, 3))}
+    params = jax.tree.map(jnp.float32, params)
+    state = optimizer.init(params)
+    ours, trace = jax.tree.map(np.array, params), jax.tree.map(np.zeros_like, params)
+    for _ in range(6):
+        active = {"a": rng.random(5) < 0.5, "b": rng.random((2, 1)) < 0.5}
+        # The gradient of what is inactive is zero.
+        grads = {
+            key: np.where(active[key], 3 * rng.normal(size=ours[key].shape), 0)
+            for key in ours
+        }
+        updates, state = optimizer.update(
+            jax.tree.map(jnp.float32, grads), state, params, active=active
+        )
+        params = jax.tree.map(jnp.add, params, updates)
+        norm = np.sqrt(sum((g**2).sum() for g in grads.values()))
+        for key in ours:
+            grad = grads[key] * min(1, clip / norm) + decay * ours[key]
+            new = momentum * trace[key] + grad
+            trace[key] = np.where(active[key], new, trace[key])
+            ours[key] = np.where(active[key], ours[key] - lr * new, ours[key])
+    for key in ours:
+        np.testing.assert_allclose(params[key], ours[key], rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("classes", [3, 12])
+def test_hits_count_every_row_once(classes):
+    rng = np.random.default_rng(0)
+    logits = rng.normal(size=(23, classes)).astype(np.float32)
+    labels = rng.integers(0, classes, 23).astype(np.int32)
+    order = np.argsort(-logits, axis=1)
+    step = jax.pmap(training.count_hits, "batch", out_axes=None)
+    batches = []
+    for start in range(0, 23, 8):
+        rows = np.arange(start, start + 8)
+        batches.append(
+            {
+                "image": logits[rows % 23],
+                "label": labels[rows % 23],
+                "mask": (rows < 23).astype(np.float32),
+            }
+        )
+    result = training.evaluate(
+        lambda batch: step(batch["image"], batch["label"], batch["mask"]), (), batches
+    )
+    hits = order == labels[:, None]
+    assert result["top1"] == pytest.approx(hits[:, 0].mean())
+    assert result["top5"] == pytest.approx(hits[:, :5].any(axis=1).mean())
+
+
+def test_a_network_of_nan_is_never_right():
+    logits = jnp.full((1, 2, 4), jnp.nan)
+    step = jax.pmap(training.count_hits, "batch", out_axes=None)
+    counts = step(logits, jnp.zeros((1, 2), jnp.int32), jnp.ones((1, 2)))
+    assert counts["top1"] == counts["top5"] == 0
+    assert counts["rows"] == 2
+
+
+def test_meter_averages_and_refuses_what_is_not_finite():
+    meter = training.Meter()
+    for value in (1.0, 2.0, 6.0):
+        meter.add({"loss": jnp.float32(value)})
+    assert meter.mean(3) == {"loss": 3.0}
+    meter.add({"loss": jnp.float32(jnp.inf)})
+    with pytest.raises(DivergedError, match="step 4"):
+        meter.mean(4)
+
+
+def test_label_smoothing_keeps_its_share_of_every_class():
+    logits = jax.random.normal(jax.random.key(0), (4, 5))
+    labels = jnp.array([0, 1, 2, 3])
+    logs = np.array(jax.nn.log_softmax(logits))
+    targets = 0.9 * np.eye(5)[:4] + 0.1 / 5
+    expected = -(targets * logs).sum(axis=1).mean()
+    assert training.cross_entropy(logits, labels, 0.1) == pytest.approx(expected, 1e-5)
