@@ -16,6 +16,7 @@ from ifnas_jax.architecture import load
 from ifnas_jax.errors import InputError
 from ifnas_jax.flags import load_config
 from ifnas_jax.report import tables
+from ifnas_jax.validation import validate
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -76,7 +77,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _inspect_config(arguments: argparse.Namespace, overrides: Sequence[str]) -> None:
     config = load_config(arguments.config, overrides)
-    config_lib.validate(config)
+    validate(config)
     space, macro = config_lib.space(config), config_lib.macro(config)
     modulus = config.sampling.modulus or space.num_precursors
     additions = {"count": config.sampling.interleaved, "seed": config.seed}

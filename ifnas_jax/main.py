@@ -22,6 +22,7 @@ from ifnas_jax.architecture import load
 from ifnas_jax.errors import DivergedError, InputError
 from ifnas_jax.flags import load_config
 from ifnas_jax.host_memory import keep_freed_memory
+from ifnas_jax.validation import validate
 
 PACKAGES = ("ifnas_jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 
@@ -72,7 +73,7 @@ def run(config: ConfigDict, workdir: str) -> None:
       InputError: the config, the data set or the workdir can't be used.
       DivergedError: the loss is not finite.
     """
-    config_lib.validate(config)
+    validate(config)
     stored = _stored_config(workdir)
     if stored and not config.dataset.num_classes:
         config.dataset.num_classes = stored["dataset"]["num_classes"]
@@ -85,7 +86,7 @@ def run(config: ConfigDict, workdir: str) -> None:
 
     dataset = open_dataset(config.dataset)
     config.dataset.num_classes = dataset.num_classes
-    config_lib.validate(config)
+    validate(config)
     _claim(config, workdir)
     if "search" in config.jobs:
         from ifnas_jax.search import search

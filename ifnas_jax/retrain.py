@@ -74,7 +74,7 @@ def retrain(config: ConfigDict, dataset: Dataset, workdir: str) -> None:
     Does nothing if that is done already.
 
     Args:
-      config: checked by `config.validate`.
+      config: checked by `validation.validate`.
       dataset: trained on its whole training split, tested on its test part.
       workdir: of the run.
 

@@ -60,7 +60,7 @@ def search(config: ConfigDict, dataset: Dataset, workdir: str) -> None:
     Does nothing if that is done already.
 
     Args:
-      config: checked by `config.validate`.
+      config: checked by `validation.validate`.
       dataset: its training and validation parts are read, never the test part.
       workdir: of the run.
 

@@ -7,6 +7,7 @@ from ifnas_jax import config as config_lib
 from ifnas_jax import cost
 from ifnas_jax.errors import InputError
 from ifnas_jax.flags import load_config
+from ifnas_jax.validation import validate
 
 CONFIGS = pathlib.Path(__file__).parents[1] / "configs"
 PRESETS = ("imagenet2012", "imagenet100", "cifar10", "fashion_mnist", "mnist5k")
@@ -29,7 +30,7 @@ def chain_madds(config):
 def test_every_preset_is_valid_and_checking_changes_nothing(precursors, dataset):
     config = preset(precursors, dataset)
     before = config_lib.to_json(config)
-    config_lib.validate(config)
+    validate(config)
     assert config_lib.to_json(config) == before
     assert config.space.num_precursors == precursors
     assert config.dataset.name == dataset
@@ -129,7 +130,7 @@ def test_a_bad_field_is_refused_in_one_sentence_that_names_it(field, value):
     with held.ignore_type():
         held[name] = value
     with pytest.raises(InputError) as caught:
-        config_lib.validate(config)
+        validate(config)
     message = str(caught.value)
     assert name.removesuffix("s") in message
     assert message.endswith(".")
@@ -144,9 +145,9 @@ def test_an_auxiliary_head_that_does_not_fit_is_refused_before_the_search():
     config.dataset.image_size = 64
     config.target_madds *= 4
     with pytest.raises(InputError, match="auxiliary_weight"):
-        config_lib.validate(config)
+        validate(config)
     config.retrain.auxiliary_weight = 0.0
-    config_lib.validate(config)
+    validate(config)
 
 
 def test_an_unknown_field_can_not_be_set():
@@ -163,12 +164,12 @@ def test_the_target_may_be_anything_between_fixed_parts_and_super_network(precur
     for target, valid in [(fixed, 0), (fixed + 1, 1), (full - 1, 1), (full, 0)]:
         config.target_madds = target
         if valid:
-            config_lib.validate(config)
+            validate(config)
         else:
             with pytest.raises(InputError, match=f"target_madds is {target:,}"):
-                config_lib.validate(config)
+                validate(config)
     config.derive = "keep1"  # has no target
-    config_lib.validate(config)
+    validate(config)
 
 
 def test_a_network_without_a_class_count_has_no_price():
