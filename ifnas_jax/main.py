@@ -31,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line.
 
     Returns:
-      0; 2 after bad input; 3 if training diverged.
+      0; 2 after bad input; 3 if training diverged; 130 after Ctrl-C.
     """
     description, _, usage = __doc__.partition("\n\n")
     parser = argparse.ArgumentParser(
@@ -63,6 +63,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except DivergedError as error:
         print(f"ifnas_jax: {error}", file=sys.stderr)
         return 3
+    except KeyboardInterrupt:
+        print(
+            "ifnas_jax: interrupted; the same command goes on at the last checkpoint.",
+            file=sys.stderr,
+        )
+        return 130
     return 0
 
 

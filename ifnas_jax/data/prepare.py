@@ -64,7 +64,9 @@ def _find(name: str, data_dir: str) -> tfds.core.DatasetBuilder:
     try:
         return tfds.builder(name, data_dir=data_dir or None)
     except tfds.core.DatasetNotFoundError as error:
-        known = [IMAGENET100, *tfds.list_builders()]
+        # The community sets are listed on the network.
+        local = tfds.list_builders(with_community_datasets=False)
+        known = [IMAGENET100, *local]
         close = difflib.get_close_matches(name, known, n=3) or [Mnist5k.name]
         raise InputError(
             f"dataset.name '{name}' is not a TFDS data set: did you mean "

@@ -1,7 +1,7 @@
 """The fixed parts of every network: stem, stage inputs, classifier, auxiliary head.
 
-FACTS of the macro network are in the README's table; `cost.fixed_cost` counts the
-same parts without JAX, and a test holds the two together.
+`docs/method.md` has them as a table. `cost.fixed_cost` counts the same parts without
+JAX, and a test holds the two together.
 """
 
 import flax.linen as nn
