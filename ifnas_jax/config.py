@@ -106,10 +106,10 @@ def default(dataset: str) -> ConfigDict:
     retrain.learning_rate = 0.5  # its highest value
     retrain.warmup_epochs = 5  # of linear warm-up
     retrain.final_epochs = 5  # of a slower decay at the end
-    retrain.momentum = 0.9
-    retrain.weight_decay = 3e-5
+    retrain.momentum = 0.9  # of SGD
+    retrain.weight_decay = 3e-5  # of all parameters
     retrain.clip = 5.0  # largest global norm of the gradient
-    retrain.label_smoothing = 0.1
+    retrain.label_smoothing = 0.1  # share of the target spread over all classes
     retrain.auxiliary_weight = 0.4  # of the auxiliary head's loss; 0: no such head
     retrain.sync_bn = False  # batch statistics over all devices instead of each one's
     retrain.test_every = 10  # epochs between evaluations; the last epoch always has one

@@ -1,5 +1,6 @@
-"""Reads `--config=FILE.py[:DATASET]` and the overrides `--config.FIELD=VALUE`."""
+"""Command lines: `--config=FILE.py[:DATASET]` and overrides `--config.FIELD=VALUE`."""
 
+import argparse
 import importlib.util
 import inspect
 import os
@@ -10,6 +11,18 @@ from absl import flags
 from ml_collections import ConfigDict, config_flags
 
 from ifnas_jax.errors import InputError
+
+
+def make_parser(module: str, docstring: str) -> argparse.ArgumentParser:
+    """A parser whose help is a module's docstring: first its summary, then the rest."""
+    description, _, usage = docstring.partition("\n\n")
+    return argparse.ArgumentParser(
+        prog=f"python -m {module}",
+        description=description,
+        epilog=usage,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
 
 
 def load_config(argument: str, overrides: Sequence[str] = ()) -> ConfigDict:

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from ifnas_jax import config as config_lib
 from ifnas_jax.architecture import load
 from ifnas_jax.errors import InputError
-from ifnas_jax.flags import load_config
+from ifnas_jax.flags import load_config, make_parser
 from ifnas_jax.report import tables
 from ifnas_jax.validation import validate
 
@@ -39,14 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    description, _, usage = __doc__.partition("\n\n")
-    parser = argparse.ArgumentParser(
-        prog="python -m ifnas_jax.inspect",
-        description=description,
-        epilog=usage,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    parser = make_parser("ifnas_jax.inspect", __doc__)
     parser.add_argument(
         "--config",
         metavar="FILE.py[:DATASET]",

@@ -6,7 +6,6 @@ Any field of the config can be set: --config.search.batch_size=64. Started again
 the same workdir, a run goes on where it was, or says that it is done.
 """
 
-import argparse
 import importlib.metadata
 import os
 import platform
@@ -20,7 +19,7 @@ from ifnas_jax import config as config_lib
 from ifnas_jax import files
 from ifnas_jax.architecture import load
 from ifnas_jax.errors import DivergedError, InputError
-from ifnas_jax.flags import load_config
+from ifnas_jax.flags import load_config, make_parser
 from ifnas_jax.host_memory import keep_freed_memory
 from ifnas_jax.validation import validate
 
@@ -33,14 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
       0; 2 after bad input; 3 if training diverged; 130 after Ctrl-C.
     """
-    description, _, usage = __doc__.partition("\n\n")
-    parser = argparse.ArgumentParser(
-        prog="python -m ifnas_jax.main",
-        description=description,
-        epilog=usage,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    parser = make_parser("ifnas_jax.main", __doc__)
     parser.add_argument(
         "--config",
         required=True,

@@ -1,5 +1,6 @@
 """Whole runs, through the command line."""
 
+import dataclasses
 import json
 import os
 import pathlib
@@ -15,6 +16,7 @@ import numpy as np
 import pytest
 
 from ifnas_jax import architecture, files, main, training
+from ifnas_jax.data import source
 from ifnas_jax.logs import MetricsLog
 
 # What must be the same bytes in equal runs.
@@ -160,10 +162,54 @@ def test_unreadable_checkpoint_falls_back_to_the_one_before(
         assert (workdir / name).read_bytes() == (finished[0] / name).read_bytes()
 
 
+@pytest.mark.parametrize("derive", ["target", "keep1"])
+def test_other_derivations_read_gates_of_an_unpruned_search(
+    derive, tiny_flags, tmp_path, cache
+):
+    changes = {"derive": derive, "jobs": "('search',)", "search.max_epochs": 0.3}
+    process = start(tiny_flags(tmp_path, **changes), cache)
+    output, _ = process.communicate()
+    assert process.returncode == 0, output
+    result = files.read_json(tmp_path / "result.json")
+    rows = files.read_rows(tmp_path / "search" / "metrics.jsonl")
+    found = architecture.load(tmp_path / "search" / "architecture.json")
+    assert len({row["madds"] for row in rows}) == 1
+    assert rows[-1]["mu1"] > rows[-9]["mu1"] > 0
+    assert result["top1"] is None
+    prunings = files.read_rows(tmp_path / "search" / "prunings.jsonl")
+    if derive == "target":
+        assert result["target_met_by"] == "fallback"
+        assert result["madds"] <= result["target_madds"]
+        assert prunings[-1]["madds"] == result["madds"]
+        assert {row["reason"] for row in prunings} <= {"weakest", "unread"}
+    else:
+        assert result["target_met_by"] is None
+        assert not prunings
+        for stage in found.stages:
+            assert len(stage.edges) == len(stage.nodes())
+            assert {len(edge.ops) for edge in stage.edges} == {2}
+
+
 def test_search_compiles_once_whatever_it_prunes(
     tiny_flags, tmp_path, monkeypatch, capsys
 ):
-    """In this process, so that warnings are errors here too; without the sampling."""
+    """In this process, so that warnings are errors here too; without the sampling.
+
+    And without the test part: a search that read it would fail.
+    """
+
+    class Forbidden:
+        def __len__(self):
+            raise AssertionError("the search reads the test part")
+
+        __getitem__ = __len__
+
+    open_dataset = source.open_dataset
+    monkeypatch.setattr(
+        source,
+        "open_dataset",
+        lambda config: dataclasses.replace(open_dataset(config), test=Forbidden()),
+    )
     compilations, after_row, steps = [], [], []
     jax.monitoring.register_event_duration_secs_listener(
         lambda event, _, **unused: (
