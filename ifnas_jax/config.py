@@ -25,7 +25,10 @@ def default(dataset: str) -> ConfigDict:
     """
     config = ConfigDict()
     config.seed = 0  # of everything random: parameters, data order, augmentation
-    config.jobs = ("search", "retrain")  # what to run, in this order
+    config.jobs = (
+        "search",
+        "retrain",
+    )  # a job that is done is not repeated
     config.method = "ifnas"  # or "dnas": the same without the sampling
     # prune: remove gates that close until target_madds is met, while searching.
     # target: search without removing, then remove the weakest until it is met.
@@ -62,7 +65,7 @@ def default(dataset: str) -> ConfigDict:
     config.sampling = sampling = ConfigDict()
     sampling.period = 100  # iterations of one sampling step
     sampling.modulus = (
-        0  # groups of node numbers; 0: L, the largest free of interleaving
+        0  # of node numbers, for the groups; 0: L, the smallest that suffices
     )
     sampling.interleaved = 0  # connections that interleave, added on purpose per node
     sampling.loop_warmup = True  # begin each loop with a step on the whole network
@@ -81,7 +84,7 @@ def default(dataset: str) -> ConfigDict:
     search.learning_rate = 0.1  # of ω; decays linearly to 0 over max_epochs
     search.momentum = 0.9  # of ω
     search.weight_decay = 3e-5  # of ω
-    search.clip = 5.0  # largest global norm of ω's gradient
+    search.clip = 5.0  # largest global norm of ω's gradient; 0: any
     search.arch_learning_rate = 0.1  # of β and α, constant
     search.arch_momentum = 0.9  # of β and α
     search.arch_weight_decay = 3e-5  # of β and α
@@ -108,7 +111,7 @@ def default(dataset: str) -> ConfigDict:
     retrain.final_epochs = 5  # of a slower decay at the end
     retrain.momentum = 0.9  # of SGD
     retrain.weight_decay = 3e-5  # of all parameters
-    retrain.clip = 5.0  # largest global norm of the gradient
+    retrain.clip = 5.0  # largest global norm of the gradient; 0: any
     retrain.label_smoothing = 0.1  # share of the target spread over all classes
     retrain.auxiliary_weight = 0.4  # of the auxiliary head's loss; 0: no such head
     retrain.sync_bn = False  # batch statistics over all devices instead of each one's
@@ -206,6 +209,22 @@ def macro(config: ConfigDict) -> cost.Macro:
         channels=config.dataset.channels,
         stem=config.macro.stem,
     )
+
+
+def resolve(config: ConfigDict, stored: dict[str, Any] | None) -> None:
+    """Replaces what stands for a value by the value.
+
+    Args:
+      config: changed in place.
+      stored: the resolved config of the run that is gone on with, if there is one;
+        what only the data or the devices know is taken from it.
+    """
+    if not config.sampling.modulus:
+        config.sampling.modulus = config.space.num_precursors
+    if stored and not config.dataset.num_classes:
+        config.dataset.num_classes = stored["dataset"]["num_classes"]
+    if stored and config.dtype == "auto":
+        config.dtype = stored["dtype"]
 
 
 def to_json(config: ConfigDict) -> str:

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 
@@ -42,14 +42,20 @@ def read_rows(path: str | os.PathLike) -> list[dict[str, Any]]:
 class RowLog:
     """Appends objects to a `.jsonl` file, each of which has a "step"."""
 
-    def __init__(self, path: str | os.PathLike, last_step: int):
+    def __init__(
+        self,
+        path: str | os.PathLike,
+        last_step: int,
+        keep: Callable[[dict[str, Any]], bool] = lambda row: True,
+    ):
         """Cuts the file back to `last_step`, where the run goes on.
 
         Args:
           path: the file; made if it is missing.
           last_step: rows of later steps are removed.
+          keep: which of the others stay.
         """
-        rows = [row for row in read_rows(path) if row["step"] <= last_step]
+        rows = [r for r in read_rows(path) if r["step"] <= last_step and keep(r)]
         write_text(path, "".join(json.dumps(row) + "\n" for row in rows))
         self.kept = rows
         self._file = open(path, "a", encoding="utf-8")  # noqa: SIM115

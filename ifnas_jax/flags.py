@@ -37,7 +37,7 @@ def load_config(argument: str, overrides: Sequence[str] = ()) -> ConfigDict:
             f"config {path!r} is no file; name one such as those in configs/."
         )
     # Not by config_flags' own loader: it hides an InputError in a traceback.
-    spec = importlib.util.spec_from_file_location("inspected_config", path)
+    spec = importlib.util.spec_from_file_location("config_file", path)
     if spec is None:
         raise InputError(f"config {path!r} is no Python file; its name ends in .py.")
     module = importlib.util.module_from_spec(spec)

@@ -59,7 +59,12 @@ class SearchLogs:
         if self._primary:
             path = os.path.join
             self._gates = files.RowLog(path(directory, "gates.jsonl"), step)
-            self._removals = files.RowLog(path(directory, "prunings.jsonl"), step)
+            # The derivation's removals are made again whenever it is.
+            self._removals = files.RowLog(
+                path(directory, "prunings.jsonl"),
+                step,
+                keep=lambda row: not row.get("final"),
+            )
 
     def write(self, row: Mapping[str, Any]) -> None:
         """A row of metrics.jsonl, and what of it the progress line shows."""
@@ -87,11 +92,20 @@ class SearchLogs:
                 }
             )
 
-    def write_removals(self, step: int, removals: Sequence[Removal]) -> None:
-        """Rows of prunings.jsonl, in the order of the removals."""
+    def write_removals(
+        self, step: int, removals: Sequence[Removal], final: bool = False
+    ) -> None:
+        """Rows of prunings.jsonl, in the order of the removals.
+
+        Args:
+          step: after which they were removed.
+          removals: what was removed.
+          final: by the derivation, after the last checkpoint's step.
+        """
         if self._primary:
             for removal in removals:
-                self._removals.write({"step": step, **removal._asdict()})
+                row = {"step": step, **removal._asdict()}
+                self._removals.write(row | ({"final": True} if final else {}))
 
     def close(self) -> None:
         """Waits until all is written."""

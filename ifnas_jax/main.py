@@ -73,18 +73,22 @@ def run(config: ConfigDict, workdir: str) -> None:
     """
     validate(config)
     stored = _stored_config(workdir)
-    if stored and not config.dataset.num_classes:
-        config.dataset.num_classes = stored["dataset"]["num_classes"]
+    config_lib.resolve(config, stored)
     _check_same(config, stored, workdir)
     if _is_done(config, workdir):
         _show(workdir, "is done already")
         return
     # JAX and the data libraries are imported only when there is work to do.
+    from ifnas_jax import training
     from ifnas_jax.data.source import open_dataset
+    from ifnas_jax.preflight import preflight
 
+    versions = _versions()
     dataset = open_dataset(config.dataset)
     config.dataset.num_classes = dataset.num_classes
+    config.dtype = training.compute_dtype(config).name
     validate(config)
+    preflight(config, dataset, workdir)
     _claim(config, workdir)
     if "search" in config.jobs:
         from ifnas_jax.search import search
@@ -94,8 +98,26 @@ def run(config: ConfigDict, workdir: str) -> None:
         from ifnas_jax.retrain import retrain
 
         retrain(config, dataset, workdir)
-    _write_result(config, workdir)
+    _write_result(config, workdir, versions)
     _show(workdir, "is done")
+
+
+def _versions() -> dict[str, str]:
+    """Of Python and the packages that decide what a run computes.
+
+    Raises:
+      InputError: one is not installed.
+    """
+    versions = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            versions[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError as error:
+            raise InputError(
+                f"the package {package} is not installed; run 'pip install -e .' in "
+                "the project's folder."
+            ) from error
+    return versions
 
 
 def _stored_config(workdir: str) -> dict[str, Any] | None:
@@ -105,7 +127,7 @@ def _stored_config(workdir: str) -> dict[str, Any] | None:
     try:
         stored = files.read_json(path)
         # Read here, so that a damaged file is noticed here.
-        _ = stored["dataset"]["num_classes"]
+        _ = stored["dataset"]["num_classes"], stored["dtype"]
     except (ValueError, TypeError, KeyError) as error:
         raise InputError(
             f"--workdir {workdir!r} holds a config.json that is no config ({error}); "
@@ -157,7 +179,7 @@ def _is_done(config: ConfigDict, workdir: str) -> bool:
     return "retrain" not in config.jobs or files.read_json(path)["top1"] is not None
 
 
-def _write_result(config: ConfigDict, workdir: str) -> None:
+def _write_result(config: ConfigDict, workdir: str, versions: dict[str, str]) -> None:
     from ifnas_jax import distributed
     from ifnas_jax.report.curves import write_report
 
@@ -186,10 +208,7 @@ def _write_result(config: ConfigDict, workdir: str) -> None:
         "target_madds": config.target_madds,
         "target_met_by": search.get("target_met_by"),
         "depth": sum(architecture.depth_per_stage()),
-        "versions": {
-            "python": platform.python_version(),
-            **{package: importlib.metadata.version(package) for package in PACKAGES},
-        },
+        "versions": versions,
         "devices": distributed.describe_devices(),
     }
     write_report(workdir)

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ifnas_jax.architecture import delete_unread
 from ifnas_jax.spaces.graph import Edge
 
 Kept = tuple[np.ndarray, ...]
@@ -50,6 +51,14 @@ def rerouted(kept: Kept) -> int:
     return sum(int((stage.any(axis=1) & ~stage[:, 0]).sum()) for stage in edges)
 
 
+def unlearned(kept: Kept, masks: Masks) -> int:
+    """Surviving nodes whose gates move in no step of the loop, in all stages."""
+    return sum(
+        int((stage.any(axis=(1, 2)) & ~steps.learned.any(axis=0)).sum())
+        for stage, steps in zip(kept, masks, strict=True)
+    )
+
+
 def whole(kept: Kept, learned: bool) -> Masks:
     """The whole super-network; `learned` says whether its gates move."""
     return tuple(
@@ -87,6 +96,10 @@ def group(
             if stage[pair].any():
                 active[pair] = stage[pair]
                 gated[dst - 1] = True
+        # Where pre-1 was pruned the backbone may pass a node by. It would then learn
+        # from the regulariser and decay alone, so it takes no part.
+        (active,) = delete_unread([active])
+        gated &= active.any(axis=(1, 2))
         masks.append(StageMasks(active, gated, gated.copy()))
     return tuple(masks)
 

@@ -28,8 +28,8 @@ def log_share(gates: jax.Array, on: jax.Array) -> jax.Array:
     # A single entry has share 1 however small its gate, which nothing holds up any
     # more: as a quotient it would underflow to NaN. Where nothing is on it must be
     # finite too, or its gradient is NaN.
-    several = count > 1
-    share = jnp.where(several, gates * count / jnp.where(several, total, 1.0), 1.0)
+    total = jnp.maximum(total, 1e-15)
+    share = jnp.where(count > 1, gates * count / total, 1.0)
     return jnp.where(on, jnp.log1p(share), 0.0).sum(axis=-1)
 
 
@@ -120,6 +120,8 @@ def next_strength(
     fields = config.penalty
     if fields.schedule == "adaptive":
         return strength.adapt(removed, fields.min_removed, fields.delta)
+    if config.derive != "prune":
+        return strength.pace(False)
     end = schedule.prune + fields.prune_epochs * schedule.epoch
     loops_left = max(1.0, (end - step) / schedule.loop + 1)
     return strength.pace(before - after >= (before - config.target_madds) / loops_left)

@@ -2,6 +2,7 @@
 
 import os
 import time
+import zlib
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from typing import Any, NamedTuple
@@ -13,12 +14,12 @@ from ml_collections import ConfigDict
 
 from ifnas_jax import distributed, files, training
 from ifnas_jax.architecture import Architecture, load
-from ifnas_jax.checkpoint import Checkpoints
+from ifnas_jax.checkpoint import Checkpoints, check_finite
 from ifnas_jax.data.augment import eval_transform, train_transform
 from ifnas_jax.data.pipeline import eval_batches, train_batches
 from ifnas_jax.data.source import Dataset
+from ifnas_jax.errors import InputError
 from ifnas_jax.logs import MetricsLog
-from ifnas_jax.nn.macro import Auxiliary
 from ifnas_jax.nn.network import Network
 from ifnas_jax.report.progress import Progress
 from ifnas_jax.schedule import retrain_rate
@@ -34,9 +35,14 @@ class State(NamedTuple):
 
 
 class Retrain(NamedTuple):
-    """What stays the same over a retraining; `epoch` and `total` in steps."""
+    """What stays the same over a retraining; `epoch` and `total` in steps.
+
+    `architecture` is a checksum of the file: a network that was trained goes with the
+    architecture that reads it.
+    """
 
     config: ConfigDict
+    architecture: int
     images: Sequence
     network: Network
     optimizer: optax.GradientTransformationExtraArgs
@@ -49,6 +55,21 @@ class Steps(NamedTuple):
 
     train: Callable
     test: Callable[[State], dict[str, float]]
+
+
+class Writers(NamedTuple):
+    """Where a retraining leaves what it does."""
+
+    checkpoints: Checkpoints
+    logs: MetricsLog
+    progress: Progress
+
+
+class Clock(NamedTuple):
+    """Seconds of all starts together."""
+
+    seconds: float
+    compile_seconds: float
 
 
 class Whole(Sequence):
@@ -74,20 +95,22 @@ def retrain(config: ConfigDict, dataset: Dataset, workdir: str) -> None:
     Does nothing if that is done already.
 
     Args:
-      config: checked by `validation.validate`.
+      config: checked by `preflight`.
       dataset: trained on its whole training split, tested on its test part.
       workdir: of the run.
 
     Raises:
-      InputError: the devices don't divide the batch, or no architecture is there.
+      InputError: the architecture is another than the one that was trained before.
       DivergedError: the loss is not finite.
     """
     directory = os.path.join(workdir, "retrain")
-    if os.path.exists(os.path.join(directory, "summary.json")):
-        return
     job = _prepare(config, dataset, workdir)
+    path = os.path.join(directory, "summary.json")
+    if os.path.exists(path):
+        _check_trained(job, files.read_json(path), path)
+        return
     with closing(Checkpoints(os.path.join(directory, "checkpoints"))) as checkpoints:
-        state, seconds, compile_seconds = _restore(checkpoints, job)
+        state, clock = _restore(checkpoints, job)
         step = int(state.step)
         with (
             closing(MetricsLog(directory, step)) as logs,
@@ -95,41 +118,33 @@ def retrain(config: ConfigDict, dataset: Dataset, workdir: str) -> None:
             Progress("retrain", job.total) as progress,
         ):
             progress.note("retrain: compiling ...")
-            steps, more = _compile(job, dataset, state, batches)
-            progress.note(f"retrain: compiled in {more:.1f} s")
-            compile_seconds += more
-            seconds = _loop(
-                job,
-                steps,
-                state,
-                (seconds, compile_seconds),
-                batches,
-                checkpoints,
-                logs,
-                progress,
-            )
-            last = logs.rows[-1] if logs.rows else {}
+            steps, seconds = _compile(job, dataset, state, batches.peek())
+            progress.note(f"retrain: compiled in {seconds:.1f} s")
+            clock = clock._replace(compile_seconds=clock.compile_seconds + seconds)
+            writers = Writers(checkpoints, logs, progress)
+            clock = _loop(job, steps, state, clock, batches, writers)
+            last = logs.rows[-1]
     if distributed.is_primary():
         summary = {
             "steps": job.total,
+            "architecture": job.architecture,
             "top1": last["test_top1"],
             "top5": last["test_top5"],
-            "retrain_seconds": round(seconds, 1),
-            "compile_seconds": round(compile_seconds, 1),
+            "retrain_seconds": round(clock.seconds, 1),
+            "compile_seconds": round(clock.compile_seconds, 1),
         }
-        files.write_json(os.path.join(directory, "summary.json"), summary)
+        files.write_json(path, summary)
 
 
-def _loop(job, steps, state, clock, batches, checkpoints, logs, progress) -> float:
-    """Trains to the end; returns the seconds of all starts together."""
+def _loop(job, steps, state, clock, batches, writers) -> Clock:
+    """Trains to the end."""
     fields, step, shown = job.config.retrain, int(state.step), {}
-    seconds, compile_seconds = clock
-    meter, started = training.Meter(), time.perf_counter() - seconds
+    meter, started = training.Meter(), time.perf_counter() - clock.seconds
     while step < job.total:
         state, metrics = steps.train(state, next(batches))
         meter.add(metrics)
         step += 1
-        progress.update(step, **shown)
+        writers.progress.update(step, **shown)
         ended = step % job.epoch == 0
         if step % job.config.log_every and not ended:
             continue
@@ -138,26 +153,27 @@ def _loop(job, steps, state, clock, batches, checkpoints, logs, progress) -> flo
         if step == job.total or (ended and epoch % fields.test_every == 0):
             result = steps.test(state)
             row |= {f"test_{key}": value for key, value in result.items()}
-        logs.write(row)
+        writers.logs.write(row)
         shown |= _shown(row)
-        seconds = time.perf_counter() - started
+        clock = clock._replace(seconds=time.perf_counter() - started)
         if ended and epoch % fields.checkpoint_every == 0:
-            facts = {"seconds": seconds, "compile_seconds": compile_seconds}
-            checkpoints.save(step, state._asdict(), facts)
-    return seconds
+            facts = {"architecture": job.architecture, **clock._asdict()}
+            writers.checkpoints.save(step, state._asdict(), facts)
+    check_finite(jax.device_get(state), step)
+    return clock
 
 
 def _prepare(config: ConfigDict, dataset: Dataset, workdir: str) -> Retrain:
-    distributed.check_batch("retrain.batch_size", config.retrain.batch_size)
-    architecture = load(os.path.join(workdir, "search", "architecture.json"))
+    path = os.path.join(workdir, "search", "architecture.json")
+    architecture = load(path)
+    with open(path, "rb") as file:
+        checksum = zlib.crc32(file.read())
     images = Whole(dataset.train, dataset.valid)
     epoch = max(1, len(images) // config.retrain.batch_size)
-    network, optimizer = (
-        make_network(config, architecture),
-        make_optimizer(config, epoch),
-    )
+    network = make_network(config, architecture)
+    optimizer = make_optimizer(config, epoch)
     total = config.retrain.epochs * epoch
-    return Retrain(config, images, network, optimizer, epoch, total)
+    return Retrain(config, checksum, images, network, optimizer, epoch, total)
 
 
 def _shown(row: dict[str, Any]) -> dict[str, str]:
@@ -175,8 +191,6 @@ def _shown(row: dict[str, Any]) -> dict[str, str]:
 def make_network(config: ConfigDict, architecture: Architecture) -> Network:
     """The network to train, with the auxiliary head if its loss has a weight."""
     auxiliary = config.retrain.auxiliary_weight > 0
-    if auxiliary:
-        Auxiliary.check(architecture.macro)
     dtype = training.compute_dtype(config)
     return Network(architecture, auxiliary, dtype, config.retrain.sync_bn)
 
@@ -196,7 +210,7 @@ def initial_state(config: ConfigDict, network: Network, optimizer) -> State:
     @jax.jit
     def init():
         # Another stream than the search's of the same seed.
-        rng = jax.random.fold_in(jax.random.key(config.seed), 1)
+        rng = jax.random.split(jax.random.key(config.seed), 3)[2]
         # The sizes of the running statistics don't depend on the axis of `sync_bn`,
         # which does not exist here.
         local = network.clone(sync_bn=False)
@@ -254,11 +268,13 @@ def _batches(job: Retrain, step: int) -> training.ShardedBatches:
     )
 
 
-def _compile(job: Retrain, dataset: Dataset, state: State, batches):
+def _compile(
+    job: Retrain, dataset: Dataset, state: State, batch: Any
+) -> tuple[Steps, float]:
     """Compiles the train step, and the test over every test example once."""
     config, network = job.config, job.network
     step = make_step(config, network, job.optimizer)
-    train, seconds = training.compile_step(step, (state, batches.peek()))
+    train, seconds = training.compile_step(step, (state, batch))
     part = eval_batches(
         dataset.test,
         eval_transform(config.dataset),
@@ -271,7 +287,7 @@ def _compile(job: Retrain, dataset: Dataset, state: State, batches):
         logits, _ = network.apply(variables, batch["image"], train=False)
         return training.count_hits(logits, batch["label"], batch["mask"])
 
-    example = distributed.shard(next(iter(part)))
+    example = training.evaluation_batch(batch)
     arguments = state.params, state.batch_stats, example
     compiled, more = training.compile_step(test_step, arguments, donate=False)
 
@@ -281,11 +297,26 @@ def _compile(job: Retrain, dataset: Dataset, state: State, batches):
     return Steps(train, test), seconds + more
 
 
-def _restore(checkpoints: Checkpoints, job: Retrain) -> tuple[State, float, float]:
+def _restore(checkpoints: Checkpoints, job: Retrain) -> tuple[State, Clock]:
     """The newest checkpoint, or the beginning."""
     state = initial_state(job.config, job.network, job.optimizer)
-    restored = checkpoints.restore(state._asdict())
+    restored = checkpoints.restore(
+        state._asdict(), lambda facts: _check_trained(job, facts, "its checkpoint")
+    )
     if restored is None:
-        return state, 0.0, 0.0
+        return state, Clock(0.0, 0.0)
     _, tree, facts = restored
-    return State(**tree), facts["seconds"], facts["compile_seconds"]
+    return State(**tree), Clock(facts["seconds"], facts["compile_seconds"])
+
+
+def _check_trained(job: Retrain, facts: dict[str, Any], where: str) -> None:
+    """Refuses what was trained for another architecture.
+
+    Raises:
+      InputError: the checksums differ.
+    """
+    if facts["architecture"] != job.architecture:
+        raise InputError(
+            f"search/architecture.json is not the one that {where} was trained for; "
+            "restore it, or remove the folder retrain/ to train the new one."
+        )

@@ -55,7 +55,7 @@ class SearchSchedule(NamedTuple):
     def mask(self, step: Any) -> Any:
         """Index of the step's masks among the stacked ones (0: whole network)."""
         index = self.first + (step // self.period) % self.positions
-        return jnp.where(step < self.sampled, 0, index)
+        return index * (step >= self.sampled)
 
 
 def search_schedule(
@@ -102,7 +102,7 @@ def search_schedule(
 
 def search_rate(config: ConfigDict, schedule: SearchSchedule) -> optax.Schedule:
     """Learning rate of ω: linear to 0 over the whole search."""
-    return optax.linear_schedule(config.search.learning_rate, 0.0, schedule.total)
+    return lambda step: config.search.learning_rate * (1 - step / schedule.total)
 
 
 def retrain_rate(config: ConfigDict, epoch: int) -> optax.Schedule:

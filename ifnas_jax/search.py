@@ -6,7 +6,6 @@ at its newest checkpoint and ends with the same bytes as one that was not interr
 
 import os
 import time
-from collections.abc import Callable
 from contextlib import closing
 from typing import Any, NamedTuple
 
@@ -17,25 +16,19 @@ from ml_collections import ConfigDict
 from ifnas_jax import config as config_lib
 from ifnas_jax import cost, distributed, files, pruning, regularizer, training
 from ifnas_jax.architecture import Architecture, from_kept
-from ifnas_jax.checkpoint import Checkpoints
-from ifnas_jax.data.augment import eval_transform, train_transform
-from ifnas_jax.data.pipeline import eval_batches, train_batches
+from ifnas_jax.checkpoint import Checkpoints, check_finite
+from ifnas_jax.data.augment import train_transform
+from ifnas_jax.data.pipeline import train_batches
 from ifnas_jax.data.source import Dataset
 from ifnas_jax.logs import SearchLogs
-from ifnas_jax.masks import Kept, rerouted
+from ifnas_jax.masks import Kept, rerouted, unlearned
 from ifnas_jax.methods import make_method
 from ifnas_jax.methods.interface import Gates
 from ifnas_jax.nn.supernet import Supernet
 from ifnas_jax.regularizer import Strength
 from ifnas_jax.report.progress import Progress
 from ifnas_jax.schedule import search_rate, search_schedule
-from ifnas_jax.search_step import (
-    Search,
-    State,
-    initial_state,
-    make_step,
-    make_validation_step,
-)
+from ifnas_jax.search_step import Search, State, Steps, compile_steps, initial_state
 
 
 class Progressed(NamedTuple):
@@ -47,11 +40,12 @@ class Progressed(NamedTuple):
     compile_seconds: float
 
 
-class Steps(NamedTuple):
-    """What is compiled: the train step, and accuracy on the validation part."""
+class Writers(NamedTuple):
+    """Where a search leaves what it does."""
 
-    train: Callable
-    validate: Callable[[State, Any], float] | None
+    checkpoints: Checkpoints
+    logs: SearchLogs
+    progress: Progress
 
 
 def search(config: ConfigDict, dataset: Dataset, workdir: str) -> None:
@@ -60,12 +54,12 @@ def search(config: ConfigDict, dataset: Dataset, workdir: str) -> None:
     Does nothing if that is done already.
 
     Args:
-      config: checked by `validation.validate`.
+      config: checked by `preflight`.
       dataset: its training and validation parts are read, never the test part.
       workdir: of the run.
 
     Raises:
-      InputError: the devices don't divide the batch, or the phases don't fit.
+      InputError: only last pairs are left, and they cost more than the target.
       DivergedError: the loss is not finite.
     """
     directory = os.path.join(workdir, "search")
@@ -80,18 +74,26 @@ def search(config: ConfigDict, dataset: Dataset, workdir: str) -> None:
             closing(_batches(job, dataset, step)) as batches,
             Progress("search", job.schedule.total) as progress,
         ):
-            steps, host = _compile(job, dataset, state, host, batches, progress)
-            state, host = _loop(
-                job, steps, state, host, batches, checkpoints, logs, progress
-            )
-            _finish(job, state, host, logs, directory)
+            progress.note("search: compiling ...")
+            steps, seconds = compile_steps(job, dataset, state, batches.peek())
+            progress.note(f"search: compiled in {seconds:.1f} s")
+            host = host._replace(compile_seconds=host.compile_seconds + seconds)
+            writers = Writers(checkpoints, logs, progress)
+            state, host = _loop(job, steps, state, host, batches, writers)
+            state = jax.device_get(state)
+            check_finite(state, int(state.step))
+            architecture, met_by = _derive(job, state, host.kept, logs)
+    _write_summary(directory, state, host, met_by)
+    # Last, with the logs closed: its presence says that the search is done.
+    if distributed.is_primary():
+        architecture.save(os.path.join(directory, "architecture.json"))
 
 
-def _loop(job, steps, state, host, batches, checkpoints, logs, progress):
+def _loop(job, steps, state, host, batches, writers) -> tuple[State, Progressed]:
     """Trains until the target is met or the schedule ends."""
     step, schedule = int(state.step), job.schedule
     meter, started = training.Meter(), time.perf_counter() - host.seconds
-    masks = job.method.masks(host.kept)
+    masks, retained = _masks(job, steps, host.kept), _retained(job, host.kept)
     while step < schedule.total and not _done(job, host.kept):
         mu = regularizer.mu(job.config, schedule, host.strength, step)
         first = step
@@ -99,21 +101,20 @@ def _loop(job, steps, state, host, batches, checkpoints, logs, progress):
             state, metrics = steps.train(state, masks, mu, next(batches))
             meter.add(metrics)
             step += 1
-            progress.update(step, **logs.progress)
+            writers.progress.update(step, **writers.logs.progress)
         row = _describe(job, first, step, mu) | meter.mean(step)
         if step % schedule.loop == 0:
-            host, extra = _end_of_loop(job, steps, state, host, step, logs)
-            masks = job.method.masks(host.kept)
+            host, extra = _end_of_loop(job, steps, state, host, step, writers.logs)
+            masks, retained = _masks(job, steps, host.kept), _retained(job, host.kept)
             row |= extra
-        logs.write(row | _retained(job, host.kept))
+        writers.logs.write(row | retained)
         host = host._replace(seconds=time.perf_counter() - started)
         if step % (schedule.loop * job.config.search.checkpoint_every) == 0:
-            _save(checkpoints, step, state, host)
+            _save(writers.checkpoints, step, state, host)
     return state, host
 
 
 def _prepare(config: ConfigDict, dataset: Dataset) -> Search:
-    distributed.check_batch("search.batch_size", config.search.batch_size)
     space, target = config_lib.space(config), config_lib.macro(config)
     method = make_method(config, space)
     num_masks = len(method.masks(space.full())[0].active)
@@ -136,36 +137,6 @@ def _batches(job: Search, dataset: Dataset, step: int):
     )
 
 
-def _compile(job, dataset, state, host, batches, progress) -> tuple[Steps, Progressed]:
-    """Compiles the steps; all else that the search runs is NumPy."""
-    progress.note("search: compiling ...")
-    masks = job.method.masks(host.kept)
-    arguments = state, masks, np.zeros(2, np.float32), batches.peek()
-    train, seconds = training.compile_step(make_step(job), arguments)
-    validate = None
-    if job.config.search.valid_every:
-        part = eval_batches(
-            dataset.valid,
-            eval_transform(job.config.dataset),
-            batch_size=job.config.search.batch_size,
-            full_only=True,
-            **distributed.processes(),
-        )
-        example = distributed.shard(next(iter(part)))
-        arguments = state.params, state.arch, masks, example
-        step = make_validation_step(job)
-        compiled, more = training.compile_step(step, arguments, donate=False)
-        seconds += more
-
-        def validate(state: State, masks) -> float:
-            arguments = state.params, state.arch, masks
-            return training.evaluate(compiled, arguments, part)["top1"]
-
-    progress.note(f"search: compiled in {seconds:.1f} s")
-    host = host._replace(compile_seconds=host.compile_seconds + seconds)
-    return Steps(train, validate), host
-
-
 def _done(job: Search, kept: Kept) -> bool:
     """Whether gradual pruning has met the target."""
     return job.config.derive == "prune" and _madds(job, kept) <= job.config.target_madds
@@ -173,6 +144,11 @@ def _done(job: Search, kept: Kept) -> bool:
 
 def _madds(job: Search, kept: Kept) -> int:
     return cost.network_cost(job.target, job.net.space.operators, kept).madds
+
+
+def _masks(job: Search, steps: Steps, kept: Kept) -> Any:
+    """The loop's masks, on the devices: they are the same for many steps."""
+    return training.place(steps.train, 1, job.method.masks(kept))
 
 
 def _retained(job: Search, kept: Kept) -> dict[str, int]:
@@ -183,6 +159,7 @@ def _retained(job: Search, kept: Kept) -> dict[str, int]:
         "madds": architecture.cost().madds,
         "depth": sum(architecture.depth_per_stage()),
         "rerouted": rerouted(kept),
+        "unlearned": unlearned(kept, job.method.masks(kept)),
     }
 
 
@@ -261,14 +238,14 @@ def _restore(checkpoints: Checkpoints, job: Search) -> tuple[State, Progressed]:
 
 
 def _derive(
-    job: Search, gates: Gates, kept: Kept
-) -> tuple[Architecture, list, str | None]:
-    """The architecture, the removals that made it, and how the target was met.
+    job: Search, state: State, kept: Kept, logs: SearchLogs
+) -> tuple[Architecture, str | None]:
+    """The architecture, and how its target was met.
 
     By "pruning" while searching, or by the "fallback" of removing the weakest after
     it; None for keep1, which has no target.
     """
-    removals, met_by = [], "pruning"
+    gates, met_by = job.method.gates(state.arch), "pruning"
     if job.config.derive == "keep1":
         met_by = None
         kept = pruning.keep_one(kept, gates.beta, gates.alpha)
@@ -277,22 +254,16 @@ def _derive(
         kept, removals = pruning.to_target(
             job.net.space, job.target, kept, gates.strength(), job.config.target_madds
         )
-    return from_kept(job.net.space, kept, job.target), removals, met_by
+        logs.write_removals(int(state.step), removals, final=True)
+    return from_kept(job.net.space, kept, job.target), met_by
 
 
-def _finish(job, state, host, logs, directory) -> None:
-    step = int(state.step)
-    gates = job.method.gates(jax.device_get(state.arch))
-    architecture, removals, met_by = _derive(job, gates, host.kept)
-    logs.write_removals(step, removals)
-    if not distributed.is_primary():
-        return
-    summary = {
-        "steps": step,
-        "target_met_by": met_by,
-        "search_seconds": round(host.seconds, 1),
-        "compile_seconds": round(host.compile_seconds, 1),
-    }
-    files.write_json(os.path.join(directory, "summary.json"), summary)
-    # Last: its presence says that the search is done.
-    architecture.save(os.path.join(directory, "architecture.json"))
+def _write_summary(directory, state: State, host: Progressed, met_by) -> None:
+    if distributed.is_primary():
+        summary = {
+            "steps": int(state.step),
+            "target_met_by": met_by,
+            "search_seconds": round(host.seconds, 1),
+            "compile_seconds": round(host.compile_seconds, 1),
+        }
+        files.write_json(os.path.join(directory, "summary.json"), summary)

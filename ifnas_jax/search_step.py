@@ -1,13 +1,17 @@
 """One step of a search, compiled once: whatever changes over a search is data."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from ml_collections import ConfigDict
 
 from ifnas_jax import cost, distributed, training
+from ifnas_jax.data.augment import eval_transform
+from ifnas_jax.data.pipeline import eval_batches
+from ifnas_jax.data.source import Dataset
 from ifnas_jax.methods.interface import Method
 from ifnas_jax.nn.supernet import Supernet
 from ifnas_jax.schedule import SearchSchedule, search_rate
@@ -33,6 +37,13 @@ class Search(NamedTuple):
     schedule: SearchSchedule
 
 
+class Steps(NamedTuple):
+    """What is compiled: the train step, and accuracy on the validation part."""
+
+    train: jax.stages.Compiled
+    validate: Callable[[State, Any], float] | None
+
+
 def _optimizers(job: Search):
     fields = job.config.search
     rate = search_rate(job.config, job.schedule)
@@ -45,7 +56,8 @@ def _optimizers(job: Search):
 
 def initial_state(job: Search) -> State:
     """The state at step 0, on the host."""
-    params_rng, arch_rng = jax.random.split(jax.random.key(job.config.seed))
+    # The third is retraining's.
+    params_rng, arch_rng, _ = jax.random.split(jax.random.key(job.config.seed), 3)
     params_optimizer, arch_optimizer = _optimizers(job)
 
     @jax.jit
@@ -137,3 +149,49 @@ def make_validation_step(job: Search) -> Callable:
         return training.count_hits(logits, batch["label"], batch["mask"])
 
     return validation_step
+
+
+def validation_batches(config: ConfigDict, dataset: Dataset) -> Iterable:
+    """The validation part in full batches, since batch norm uses their statistics.
+
+    Raises:
+      InputError: the part fills no batch.
+    """
+    return eval_batches(
+        dataset.valid,
+        eval_transform(config.dataset),
+        batch_size=config.search.batch_size,
+        full_only=True,
+        **distributed.processes(),
+    )
+
+
+def compile_steps(
+    job: Search, dataset: Dataset, state: State, batch: Any
+) -> tuple[Steps, float]:
+    """Compiles the steps; all else that a search runs is NumPy.
+
+    Args:
+      job: the search.
+      dataset: its validation part is read.
+      state: of the step where it begins.
+      batch: a training batch, split over the devices.
+
+    Returns:
+      The steps, and the seconds that compiling took.
+    """
+    masks = job.method.masks(job.net.space.full())
+    arguments = state, masks, np.zeros(2, np.float32), batch
+    train, seconds = training.compile_step(make_step(job), arguments)
+    if not job.config.search.valid_every:
+        return Steps(train, None), seconds
+    arguments = state.params, state.arch, masks, training.evaluation_batch(batch)
+    step = make_validation_step(job)
+    compiled, more = training.compile_step(step, arguments, donate=False)
+    part = validation_batches(job.config, dataset)
+
+    def validate(state: State, masks) -> float:
+        arguments = state.params, state.arch, masks
+        return training.evaluate(compiled, arguments, part)["top1"]
+
+    return Steps(train, validate), seconds + more

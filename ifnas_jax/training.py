@@ -22,13 +22,13 @@ IN_FLIGHT = 2
 def compute_dtype(config: ConfigDict) -> Any:
     """The dtype of the computation; everything that is kept is float32."""
     if config.dtype == "auto":
-        return jnp.bfloat16 if jax.default_backend() == "tpu" else jnp.float32
+        return jnp.dtype("bfloat16" if jax.default_backend() == "tpu" else "float32")
     return jnp.dtype(config.dtype)
 
 
 def compile_step(
     step: Callable, arguments: tuple, donate: bool = True
-) -> tuple[Callable, float]:
+) -> tuple[jax.stages.Compiled, float]:
     """Compiles a step over all devices, ahead of time.
 
     The step's last argument is a batch with a leading device axis; all others are
@@ -37,7 +37,7 @@ def compile_step(
 
     Args:
       step: a function that reduces over the axis `distributed.AXIS`.
-      arguments: an example of its arguments.
+      arguments: an example of its arguments, or their shapes.
       donate: whether the first argument's memory is reused for the results.
 
     Returns:
@@ -53,6 +53,17 @@ def compile_step(
     start = time.perf_counter()
     compiled = mapped.lower(*arguments).compile()
     return compiled, time.perf_counter() - start
+
+
+def place(compiled: jax.stages.Compiled, index: int, tree: Any) -> Any:
+    """Puts an argument of a compiled step where the step takes it, ahead of time."""
+    return jax.device_put(tree, compiled.input_shardings[0][index])
+
+
+def evaluation_batch(batch: Any) -> Any:
+    """Shapes of an evaluation batch: those of a training batch, and a mask."""
+    shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), batch)
+    return {**shapes, "mask": jax.ShapeDtypeStruct(batch["label"].shape, jnp.float32)}
 
 
 class MaskedMomentumState(NamedTuple):
@@ -114,11 +125,12 @@ def count_hits(
 ) -> dict[str, jax.Array]:
     """Hits at rank 1 and 5 and rows, over all devices, counting rows with mask 1.
 
-    A label's rank is the number of larger logits, so ties go in its favour only
-    against equal logits; with fewer than 5 classes top-5 is 1.
+    Among equal logits the lower class comes first, as in `argmax`; with 5 classes or
+    fewer top-5 is 1.
     """
     own = jnp.take_along_axis(logits, labels[:, None], axis=-1)
-    rank = (logits > own).sum(axis=-1)
+    lower = jnp.arange(logits.shape[-1]) < labels[:, None]
+    rank = ((logits > own) | ((logits == own) & lower)).sum(axis=-1)
     # A network that returns NaN is not right about anything.
     finite = mask * jnp.isfinite(logits).all(axis=-1)
     counts = {

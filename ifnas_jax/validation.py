@@ -66,6 +66,14 @@ def validate(config: ConfigDict) -> None:
     _one_of("relaxation.node_scale", config.relaxation.node_scale, ("unit", "official"))
     for job in config.jobs:
         _one_of("jobs", job, JOBS)
+    if not config.jobs:
+        raise InputError(f"jobs is empty; name at least one of {list(JOBS)}.")
+    for field, seed in (
+        ("seed", config.seed),
+        ("dataset.subset_seed", config.dataset.subset_seed),
+    ):
+        if seed >= 2**32:
+            raise InputError(f"{field} is {seed}; set it under 2**32.")
     for group, names in _AT_LEAST_ONE.items():
         for name in names:
             _at_least(config, group, name, 1)
@@ -87,6 +95,11 @@ def validate(config: ConfigDict) -> None:
             "penalty.schedule is 'adaptive', which answers to prunings, but derive is "
             f"{config.derive!r} and prunes nothing while searching; use 'paced' or "
             "'linear'."
+        )
+    if config.sampling.interleaved and config.method == "dnas":
+        raise InputError(
+            f"sampling.interleaved is {config.sampling.interleaved}, but method 'dnas' "
+            "does not sample; set it to 0, or method to 'ifnas'."
         )
     _check_budget(config)
     _check_auxiliary(config)

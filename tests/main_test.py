@@ -177,6 +177,15 @@ def test_other_derivations_read_gates_of_an_unpruned_search(
     assert rows[-1]["mu1"] > rows[-9]["mu1"] > 0
     assert result["top1"] is None
     prunings = files.read_rows(tmp_path / "search" / "prunings.jsonl")
+    # Killed before architecture.json was there: the same again, and nothing twice.
+    names = [f"search/{n}" for n in ("architecture.json", "prunings.jsonl")]
+    before = [(tmp_path / name).read_bytes() for name in names]
+    for name in ("result.json", "search/architecture.json", "search/summary.json"):
+        (tmp_path / name).unlink()
+    process = start(tiny_flags(tmp_path, **changes), cache)
+    output, _ = process.communicate()
+    assert process.returncode == 0, output
+    assert [(tmp_path / name).read_bytes() for name in names] == before
     if derive == "target":
         assert result["target_met_by"] == "fallback"
         assert result["madds"] <= result["target_madds"]
@@ -251,7 +260,14 @@ BAD = {
     "odd image size": ({"dataset.image_size": 30}, "image_size is 30"),
     "two stages": ({"space.nodes": "(2, 2)"}, "space.nodes is (2, 2)"),
     "no time to prune": ({"search.max_epochs": 0.05}, "search.max_epochs is 0.05"),
-    "colour": ({"dataset.num_classes": 12}, "dataset.num_classes is 12"),
+    "jitter of three": ({"dataset.jitter": "(0.1, 0.1, 0.1)"}, "dataset.jitter"),
+    "no batch to validate": ({"dataset.valid_fraction": 0.001}, "valid_fraction"),
+    "no job": ({"jobs": "()"}, "jobs is empty"),
+    "nothing to retrain": (
+        {"jobs": "('retrain',)"},
+        "cannot be read",
+    ),
+    "classes": ({"dataset.num_classes": 12}, "dataset.num_classes is 12"),
 }
 
 
@@ -269,7 +285,8 @@ def test_bad_input_is_one_sentence_before_anything_compiles(
     assert words in error
     assert error.startswith("ifnas_jax: ")
     assert error.count("\n") == 1
-    assert not (tmp_path / "run" / "search" / "metrics.jsonl").exists()
+    # Nothing that would stand in the way of the corrected command.
+    assert not (tmp_path / "run").exists()
 
 
 def test_batch_that_the_devices_do_not_divide_is_refused(tiny_flags, tmp_path, cache):
@@ -278,6 +295,12 @@ def test_batch_that_the_devices_do_not_divide_is_refused(tiny_flags, tmp_path, c
     output, _ = process.communicate()
     assert process.returncode == 2
     assert "search.batch_size is 16, which the 3 devices don't divide" in output
+    # That of the job that comes after the search, too.
+    process = start(tiny_flags(tmp_path, **{"search.batch_size": 15}), env)
+    output, _ = process.communicate()
+    assert process.returncode == 2
+    assert "retrain.batch_size is 200, which the 3 devices don't divide" in output
+    assert not list(tmp_path.iterdir())
 
 
 def test_another_config_is_refused_and_named(finished, tiny_flags, capsys):
@@ -290,6 +313,29 @@ def test_another_config_is_refused_and_named(finished, tiny_flags, capsys):
     assert "search.momentum (stored 0.9, now 0.8)" in error
     assert "batch_size" not in error
     assert contents(workdir) == before
+
+
+def test_a_training_stays_with_its_architecture(finished, tiny_flags, tmp_path, capsys):
+    workdir = tmp_path / "run"
+    shutil.copytree(finished[0], workdir)
+    (workdir / "result.json").unlink()
+    path = workdir / "search" / "architecture.json"
+    found = architecture.load(path)
+    found.with_macro(width=8).save(path)
+    assert main.main(tiny_flags(workdir)) == 2
+    assert "macro.width is 4, but" in capsys.readouterr().err
+    other = architecture.KeptEdge(0, 1, ("sep_conv_3x3", "skip_connect"))
+    first = architecture.KeptStage(1, (other,))
+    stages = (first, *found.stages[1:])
+    dataclasses.replace(found, stages=stages).save(path)
+    assert main.main(tiny_flags(workdir)) == 2
+    assert "is not the one that" in capsys.readouterr().err
+    (workdir / "retrain" / "summary.json").unlink()
+    assert main.main(tiny_flags(workdir)) == 2
+    assert "is not the one that its checkpoint was trained for" in (
+        capsys.readouterr().err
+    )
+    assert len(list((workdir / "retrain" / "checkpoints").glob("[0-9]*"))) == 2
 
 
 def test_diverging_stops_with_the_last_good_checkpoint(tiny_flags, tmp_path, capsys):
@@ -305,3 +351,5 @@ def test_diverging_stops_with_the_last_good_checkpoint(tiny_flags, tmp_path, cap
     for row in files.read_rows(tmp_path / "search" / "metrics.jsonl"):
         json.dumps(row, allow_nan=False)
     assert not (tmp_path / "result.json").exists()
+    # What a start would go on from: nothing that is not finite.
+    assert not list((tmp_path / "search" / "checkpoints").glob("[0-9]*"))

@@ -34,16 +34,41 @@ def pairs(array, node):
     return {tuple(pair) for pair in np.argwhere(array[node - 1]).tolist()}
 
 
+def read_nodes(stage, members):
+    """Nodes from which the last one can be reached in a group's sub-network."""
+    read, waiting = set(), [len(stage)]
+    while waiting:
+        node = waiting.pop()
+        read.add(node)
+        inputs = pairs(stage, node) if node in members else nearest_pairs(stage, node)
+        waiting += [node - column - 1 for column, _ in inputs if node - column > 1]
+    return read
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_group_keeps_its_nodes_whole_and_the_others_on_their_backbone(seed):
     kept = random_kept(seed)
     nodes = ((1, 5), (2,), (3, 6))
     for stage, members, mask in zip(kept, nodes, masks.group(kept, nodes), strict=True):
+        read = read_nodes(stage, members)
         for node in range(1, len(stage) + 1):
-            inside = node in members
-            expected = pairs(stage, node) if inside else nearest_pairs(stage, node)
+            expected = pairs(stage, node) if node in members else set()
+            expected = expected or nearest_pairs(stage, node)
+            # Nobody reads it: it would learn from the regulariser alone.
+            expected = expected if node in read else set()
             assert pairs(mask.active, node) == expected
-            assert mask.gated[node - 1] == mask.learned[node - 1] == inside
+            learns = node in members and node in read
+            assert mask.gated[node - 1] == mask.learned[node - 1] == learns
+
+
+def test_unlearned_counts_nodes_that_every_group_passes_by():
+    kept = SPACE.full()
+    groups = [[(n,), (), ()] for n in range(1, 8)]
+    steps = lambda: masks.stack([masks.group(kept, g) for g in groups])  # noqa: E731
+    # The other two stages have no groups here: 5 + 6 nodes never learn.
+    assert masks.unlearned(kept, steps()) == 11
+    kept[0][4, 0] = False  # The backbone goes from 3 to 5; only groups 6 and 7 read 4.
+    assert masks.unlearned(kept, steps()) == 12
 
 
 def test_backbone_is_pre_1_until_it_is_pruned():

@@ -8,7 +8,6 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from ifnas_jax.cost import Macro
-from ifnas_jax.errors import InputError
 from ifnas_jax.nn.ops import BatchNorm, Conv, Sep
 
 
@@ -92,31 +91,18 @@ class Classifier(nn.Module):
 
 
 class Auxiliary(nn.Module):
-    """The auxiliary classifier on stage 2's output (training only)."""
+    """The auxiliary classifier on stage 2's output (training only).
+
+    It is built for 14×14 and takes 13 to 16 pixels; `validation` says so in time.
+    """
 
     macro: Macro
     dtype: jnp.dtype = jnp.float32
     sync: bool = False
 
-    @staticmethod
-    def check(macro: Macro) -> None:
-        """Refuses sizes that the head can't take: it is built for 14×14.
-
-        Raises:
-          InputError: stage 2 is not 13 to 16 pixels wide.
-        """
-        size = macro.stage_sizes[1]
-        if not 13 <= size <= 16:
-            raise InputError(
-                f"retrain.auxiliary_weight is set, but stage 2 is {size} pixels wide "
-                "and the auxiliary head takes 13 to 16; set it to 0, or change "
-                "dataset.image_size."
-            )
-
     @nn.compact
     def __call__(self, x, train: bool):
         """[batch, size2, size2, 2C] to float32 logits [batch, classes]."""
-        self.check(self.macro)
         x = max_pool(x)
         x = nn.relu(nn.Conv(4 * self.macro.width, (1, 1), dtype=self.dtype)(x))
         x = nn.avg_pool(x, (5, 5), strides=(2, 2), padding="VALID")

@@ -192,24 +192,24 @@ class Supernet:
         "stages" holds, for each stage, {operator: tree of arrays [N, L, ...]}.
         """
         stem, inputs, classifier = self.parts()
-        rngs = iter(jax.random.split(rng, 8))
+        stem_rng, classifier_rng, *rngs = jax.random.split(rng, 8)
         size, macro = self.macro.image_size, self.macro
         x = jnp.zeros((1, size, size, macro.channels))
-        x, stem_params = _init(stem, next(rngs), x)
+        x, stem_params = _init(stem, stem_rng, x)
         params = {"stem": stem_params, "inputs": [], "stages": []}
         for index, graph in enumerate(self.space.stages):
-            x, input_params = _init(inputs[index], next(rngs), x)
+            x, input_params = _init(inputs[index], rngs[index], x)
             params["inputs"].append(input_params)
             shape = graph.valid().shape
             stacked = {}
             for number, name in enumerate(self.space.operators):
-                key = jax.random.fold_in(jax.random.fold_in(rng, index), number)
+                key = jax.random.fold_in(rngs[3 + index], number)
                 module = self.operator(name, index)
                 init = lambda key, m=module, x=x: m.init(key, x, train=True)  # noqa: E731
                 keys = jax.random.split(key, shape)
                 stacked[name] = jax.vmap(jax.vmap(init))(keys).get("params", {})
             params["stages"].append(stacked)
-        params["classifier"] = _init(classifier, next(rngs), x)[1]
+        params["classifier"] = _init(classifier, classifier_rng, x)[1]
         return params
 
     def apply(

@@ -1,0 +1,67 @@
+"""Checks of a run that need its data or its devices, before anything is written.
+
+`validation.validate` comes first; after this, a run is refused by nothing but what
+happens to it.
+"""
+
+import os
+
+from ml_collections import ConfigDict
+
+from ifnas_jax import config as config_lib
+from ifnas_jax import distributed
+from ifnas_jax.architecture import Architecture, load
+from ifnas_jax.data.augment import eval_transform, train_transform
+from ifnas_jax.data.source import Dataset
+from ifnas_jax.errors import InputError
+from ifnas_jax.methods import make_method
+from ifnas_jax.schedule import search_schedule
+from ifnas_jax.search_step import validation_batches
+
+
+def preflight(config: ConfigDict, dataset: Dataset, workdir: str) -> None:
+    """Checks every job that is asked for.
+
+    Args:
+      config: resolved, and checked by `validate`.
+      dataset: opened.
+      workdir: of the run; only read.
+
+    Raises:
+      InputError: the devices don't divide a batch, the phases don't fit, the
+        validation part fills no batch, the transforms can't be made, or there is no
+        architecture to retrain or one of other sizes.
+    """
+    train_transform(config.dataset)
+    eval_transform(config.dataset)
+    if "search" in config.jobs:
+        distributed.check_batch("search.batch_size", config.search.batch_size)
+        space = config_lib.space(config)
+        masks = make_method(config, space).masks(space.full())
+        search_schedule(config, len(dataset.train), len(masks[0].active))
+        if config.search.valid_every:
+            validation_batches(config, dataset)
+    if "retrain" in config.jobs:
+        distributed.check_batch("retrain.batch_size", config.retrain.batch_size)
+        path = os.path.join(workdir, "search", "architecture.json")
+        if "search" not in config.jobs or os.path.exists(path):
+            check_architecture(config, load(path), path)
+
+
+def check_architecture(
+    config: ConfigDict, architecture: Architecture, path: str
+) -> None:
+    """Refuses an architecture whose sizes are not the config's.
+
+    Raises:
+      InputError: a size differs.
+    """
+    ours, theirs = config_lib.macro(config), architecture.macro
+    fields = {"width": "macro.width", "stem": "macro.stem"}
+    for name in ("width", "stem", "image_size", "channels", "num_classes"):
+        have, want = getattr(theirs, name), getattr(ours, name)
+        if have != want:
+            raise InputError(
+                f"{fields.get(name, f'dataset.{name}')} is {want!r}, but {path} is of "
+                f"{have!r}; set the field to that, or the architecture's macro."
+            )

@@ -1,0 +1,86 @@
+"""The retraining step on two devices, with batch norm per device and over both."""
+
+import os
+import subprocess
+import sys
+
+import jax
+import numpy as np
+import pytest
+
+from ifnas_jax import config as config_lib
+from ifnas_jax import distributed, training
+from ifnas_jax.architecture import from_kept
+from ifnas_jax.retrain import (
+    Whole,
+    initial_state,
+    make_network,
+    make_optimizer,
+    make_step,
+)
+
+BATCH = 8
+
+
+def make_batch(seed):
+    rng = np.random.default_rng(seed)
+    images = rng.normal(size=(BATCH, 28, 28, 1)).astype(np.float32)
+    return distributed.shard({"image": images, "label": np.arange(BATCH) % 10})
+
+
+def train(sync_bn, steps=3):
+    """States after a few steps of a chain with one node a stage."""
+    config = config_lib.default("mnist5k")
+    with config.unlocked():
+        config.space.update(num_precursors=1, nodes=(1, 1, 1))
+        config.macro.width = 4
+        config.retrain.update(sync_bn=sync_bn, learning_rate=0.02)
+    space = config_lib.space(config)
+    network = make_network(
+        config, from_kept(space, space.full(), config_lib.macro(config))
+    )
+    optimizer = make_optimizer(config, epoch=10)
+    state = initial_state(config, network, optimizer)
+    step, _ = training.compile_step(
+        make_step(config, network, optimizer), (state, make_batch(0))
+    )
+    for index in range(steps):
+        state, metrics = step(state, make_batch(index))
+        jax.block_until_ready((state, metrics))
+    return state, metrics
+
+
+def test_training_split_is_read_whole():
+    whole = Whole([0, 1, 2], [3], [4, 5])
+    assert [whole[index] for index in range(len(whole))] == list(range(6))
+    with pytest.raises(IndexError):
+        whole[6]
+
+
+def test_two_devices_agree_and_with_sync_bn_equal_one(tmp_path):
+    path = tmp_path / "two.npy"
+    env = {**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
+    subprocess.run([sys.executable, __file__, str(path)], env=env, check=True)
+    two = np.load(path)
+    state, _ = train(sync_bn=True)
+    one = np.concatenate([np.ravel(x) for x in jax.tree.leaves(state)])
+    np.testing.assert_allclose(two, one, rtol=1e-3, atol=1e-4)
+
+
+def check_two_devices(path):
+    assert jax.device_count() == 2
+    flat = {}
+    for sync_bn in (False, True):
+        state, metrics = train(sync_bn)
+        for leaf in jax.tree.leaves((state, metrics)):
+            first, second = (np.asarray(s.data) for s in leaf.addressable_shards)
+            assert first.tobytes() == second.tobytes()
+        leaves = jax.tree.leaves(jax.device_get(state))
+        flat[sync_bn] = np.concatenate([np.ravel(x) for x in leaves])
+    # Statistics of half a batch are others than those of the whole one.
+    assert not np.allclose(flat[False], flat[True], rtol=1e-3, atol=1e-4)
+    np.save(path, flat[True])
+
+
+if __name__ == "__main__":
+    check_two_devices(sys.argv[1])
