@@ -85,8 +85,7 @@ def masked_momentum(decay: float) -> optax.GradientTransformationExtraArgs:
     def update(updates, state, params=None, *, active):
         del params
         new = jax.tree.map(lambda g, t: g + decay * t, updates, state.trace)
-        keep = lambda mask, value, other: jnp.where(mask, value, other)  # noqa: E731
-        trace = jax.tree.map(keep, active, new, state.trace)
+        trace = jax.tree.map(jnp.where, active, new, state.trace)
         updates = jax.tree.map(lambda mask, x: jnp.where(mask, x, 0), active, new)
         return updates, MaskedMomentumState(trace)
 

@@ -95,7 +95,8 @@ def test_only_what_the_mask_and_phase_say_moves(run, index):
 def test_replicas_stay_the_same_bytes():
     """A forgotten `pmean` would let them drift apart without a word."""
     env = {**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
-    subprocess.run([sys.executable, __file__], env=env, check=True)
+    done = subprocess.run([sys.executable, __file__], env=env, check=False)
+    assert done.returncode == 0
 
 
 def check_replicas():

@@ -53,3 +53,4 @@ def test_a_failure_of_the_worker_is_raised_when_closing(tmp_path, monkeypatch):
 
 def test_closing_what_was_never_started_is_nothing(tmp_path):
     Events(tmp_path).close()
+    assert not list(tmp_path.iterdir())
