@@ -16,9 +16,13 @@ import numpy as np
 
 from ifnas_jax import cost, files
 from ifnas_jax.errors import InputError
-from ifnas_jax.spaces.graph import Space
+from ifnas_jax.spaces import make_space
+from ifnas_jax.spaces.graph import Space, Stage
 
 FORMAT, VERSION = "ifnas-architecture", 1
+
+# Nodes, precursors or cells of a file; more is a slip that would fill the memory.
+_MOST = 1000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,19 +36,19 @@ class KeptEdge:
 
 @dataclasses.dataclass(frozen=True)
 class KeptStage:
-    """A stage: how many nodes it was searched with, and the edges that it keeps."""
+    """A stage: the graph that was searched, and the edges that it keeps."""
 
-    num_nodes: int
+    graph: Stage
     edges: tuple[KeptEdge, ...]
 
     def depth(self) -> int:
-        """Edges on the longest path from node 0 to the last node."""
-        longest = {0: 0}
+        """Edges on the longest path from an input to an output."""
+        longest = {node: 0 for node in range(self.graph.first, 1)}
         for edge in self.edges:
             if edge.src in longest:
                 path = longest[edge.src] + 1
                 longest[edge.dst] = max(longest.get(edge.dst, 0), path)
-        return longest[self.num_nodes]
+        return max(longest[node] for node in self.graph.outputs())
 
     def nodes(self) -> tuple[int, ...]:
         """The searched nodes that were not deleted, in order."""
@@ -54,36 +58,37 @@ class KeptStage:
         """The edges that end in `node`, the farthest first."""
         return tuple(edge for edge in self.edges if edge.dst == node)
 
+    def kept(self, operators: Sequence[str]) -> np.ndarray:
+        """The pairs that are there: bool [N, L, operators]."""
+        array = np.zeros((*self.graph.valid().shape, len(operators)), bool)
+        for edge in self.edges:
+            row = [op in edge.ops for op in operators]
+            array[edge.dst - 1, edge.dst - edge.src - 1] = row
+        return array
+
 
 @dataclasses.dataclass(frozen=True)
 class Architecture:
     """A network of a space, with the sizes at which it is meant to be trained."""
 
-    space: str
-    num_precursors: int
+    space: Space
     stages: tuple[KeptStage, ...]
     macro: cost.Macro
 
     def cost(self) -> cost.Cost:
         """MAdds for one image and parameters."""
-        kept = [
-            np.array(
-                [[op in edge.ops for op in self.operators] for edge in stage.edges]
-            )
-            for stage in self.stages
-        ]
-        return cost.network_cost(self.macro, self.operators, kept)
-
-    @property
-    def operators(self) -> tuple[str, ...]:
-        """Names of the operators that are used anywhere, sorted."""
-        return tuple(
-            sorted({op for s in self.stages for edge in s.edges for op in edge.ops})
-        )
+        kept = [stage.kept(self.space.operators) for stage in self.stages]
+        return cost.network_cost(self.space, self.macro, kept)
 
     def depth_per_stage(self) -> tuple[int, ...]:
-        """The longest path through each stage; the network's depth is their sum."""
+        """The longest path through each stage."""
         return tuple(stage.depth() for stage in self.stages)
+
+    def depth(self) -> int:
+        """The longest paths through the stages at all positions, added up."""
+        depths = self.depth_per_stage()
+        positions = self.space.positions(self.macro.cells)
+        return sum(depths[position.stage] for position in positions)
 
     def with_macro(self, **changes) -> "Architecture":
         """The same architecture at another width, image size, or class count."""
@@ -97,11 +102,11 @@ class Architecture:
         return {
             "format": FORMAT,
             "version": VERSION,
-            "space": self.space,
-            "num_precursors": self.num_precursors,
+            "space": self.space.name,
+            "num_precursors": self.space.num_precursors,
             "stages": [
                 {
-                    "nodes": stage.num_nodes,
+                    "nodes": stage.graph.num_nodes,
                     "edges": [
                         {"src": e.src, "dst": e.dst, "ops": list(e.ops)}
                         for e in stage.edges
@@ -109,7 +114,11 @@ class Architecture:
                 }
                 for stage in self.stages
             ],
-            "macro": dataclasses.asdict(self.macro),
+            "macro": {
+                key: value
+                for key, value in dataclasses.asdict(self.macro).items()
+                if key != "cells" or self.space.has_cells
+            },
             "cost": {
                 "madds": total.madds,
                 "params": total.params,
@@ -136,31 +145,37 @@ def from_kept(
       InputError: a node that is read, or the last one, has no input.
     """
     stages = []
-    for stage, array in zip(space.stages, delete_unread(kept), strict=True):
+    arrays = delete_unread(space.stages, kept)
+    for stage, array in zip(space.stages, arrays, strict=True):
         edges = []
         for src, dst in stage.edges():
             row = array[dst - 1, dst - src - 1]
             ops = tuple(np.array(space.operators)[row].tolist())
             if ops:
                 edges.append(KeptEdge(src, dst, ops))
-        stages.append(KeptStage(stage.num_nodes, tuple(edges)))
-    architecture = Architecture(space.name, space.num_precursors, tuple(stages), macro)
+        stages.append(KeptStage(stage, tuple(edges)))
+    # Which operators there were to choose from is not part of what was found.
+    space = dataclasses.replace(space, operators=tuple(cost.OPERATORS))
+    architecture = Architecture(space, tuple(stages), macro)
     _check_graph(architecture)
     return architecture
 
 
-def delete_unread(kept: Sequence[np.ndarray]) -> tuple[np.ndarray, ...]:
+def delete_unread(
+    stages: Sequence[Stage], kept: Sequence[np.ndarray]
+) -> tuple[np.ndarray, ...]:
     """Removes the inputs of nodes that nobody reads; deletion cascades.
 
-    A stage's last node is its output and always stays.
+    A stage's output, its last node or all nodes of a cell, always stays.
     """
     result = []
-    for stage in kept:
+    for graph, stage in zip(stages, kept, strict=True):
         stage = stage.copy()
         num_nodes, num_precursors, _ = stage.shape
-        for node in range(num_nodes - 1, 0, -1):
+        outputs = graph.outputs()
+        for node in range(num_nodes, 0, -1):
             readers = range(node + 1, min(node + num_precursors, num_nodes) + 1)
-            if not any(
+            if node not in outputs and not any(
                 stage[reader - 1, reader - node - 1].any() for reader in readers
             ):
                 stage[node - 1] = False
@@ -235,50 +250,81 @@ def _get(data: Any, key: str, kind: type) -> Any:
 def _parse(data: dict[str, Any]) -> Architecture:
     """Types and names; `_check_graph` does the rest."""
     num_precursors = _get(data, "num_precursors", int)
-    if num_precursors < 1:
-        raise InputError(f'"num_precursors" is {num_precursors}; it is at least 1.')
-    stages = []
-    for stage in _get(data, "stages", list):
-        edges = []
-        for edge in _get(stage, "edges", list):
-            ops = _get(edge, "ops", list)
-            for op in ops:
-                if not isinstance(op, str) or op not in cost.OPERATORS:
-                    raise InputError(
-                        f"operator {op!r} is unknown; choose from "
-                        f"{sorted(cost.OPERATORS)}."
-                    )
-            src, dst = _get(edge, "src", int), _get(edge, "dst", int)
-            edges.append(KeptEdge(src, dst, tuple(ops)))
-        stages.append(KeptStage(_get(stage, "nodes", int), tuple(edges)))
-    if len(stages) != 3:
+    if not 1 <= num_precursors <= _MOST:
+        raise InputError(
+            f'"num_precursors" is {num_precursors}; it is at least 1 and at most '
+            f"{_MOST}."
+        )
+    stages = _get(data, "stages", list)
+    macro = _parse_macro(data)
+    nodes = [_get(stage, "nodes", int) for stage in stages]
+    for index, count in enumerate(nodes, start=1):
+        if not 1 <= count <= _MOST:
+            raise InputError(
+                f"stage {index} has {count} nodes; give at least 1 and at most {_MOST}."
+            )
+    if macro.cells > _MOST:
+        raise InputError(f'"cells" is {macro.cells}; give at most {_MOST}.')
+    name = _get(data, "space", str)
+    if name == "lchain" and len(stages) != 3:
         raise InputError(f'"stages" has {len(stages)} entries; there are three stages.')
+    if name != "lchain":
+        if len(set(nodes)) != 1:
+            raise InputError(f'"nodes" is {nodes}; all cells have as many nodes.')
+        nodes = nodes[:1]
+    operators = tuple(cost.OPERATORS)
+    space = make_space(name, num_precursors, nodes, macro.cells, operators)
+    if len(space.stages) != len(stages):
+        raise InputError(
+            f'"stages" has {len(stages)} entries; space "{name}" with {macro.cells} '
+            f"cells has {len(space.stages)}."
+        )
+    kept = tuple(
+        KeptStage(graph, _parse_edges(stage))
+        for graph, stage in zip(space.stages, stages, strict=True)
+    )
+    return Architecture(space, kept, macro)
+
+
+def _parse_macro(data: dict[str, Any]) -> cost.Macro:
     macro = _get(data, "macro", dict)
     fields = [field.name for field in dataclasses.fields(cost.Macro)]
+    if data.get("space") == "lchain":
+        fields.remove("cells")
     for key in macro:
         if key not in fields:
             raise InputError(f'"macro" has an unknown key {key!r}; remove it.')
-    sizes = {key: _get(macro, key, str if key == "stem" else int) for key in fields}
-    return Architecture(
-        _get(data, "space", str), num_precursors, tuple(stages), cost.Macro(**sizes)
+    return cost.Macro(
+        **{key: _get(macro, key, str if key == "stem" else int) for key in fields}
     )
+
+
+def _parse_edges(stage: Any) -> tuple[KeptEdge, ...]:
+    edges = []
+    for edge in _get(stage, "edges", list):
+        ops = _get(edge, "ops", list)
+        for op in ops:
+            if not isinstance(op, str) or op not in cost.OPERATORS:
+                raise InputError(
+                    f"operator {op!r} is unknown; choose from {sorted(cost.OPERATORS)}."
+                )
+        src, dst = _get(edge, "src", int), _get(edge, "dst", int)
+        edges.append(KeptEdge(src, dst, tuple(ops)))
+    return tuple(edges)
 
 
 def _check_graph(architecture: Architecture) -> None:
     """Every edge in its place, every node with an input and a reader."""
-    limit = architecture.num_precursors
+    limit = architecture.space.num_precursors
     for index, stage in enumerate(architecture.stages, start=1):
-        if stage.num_nodes < 1:
-            raise InputError(
-                f"stage {index} has {stage.num_nodes} nodes; give 1 or more."
-            )
-        previous = (0, -1)
+        graph, previous = stage.graph, (0, -(10**9))
         for edge in stage.edges:
             name = f"stage {index}: edge ({edge.src}, {edge.dst})"
-            if not 0 <= edge.src < edge.dst <= stage.num_nodes:
+            in_place = edge.src < edge.dst and 1 <= edge.dst <= graph.num_nodes
+            if not in_place or edge.src < graph.first:
                 raise InputError(
-                    f"{name} does not go forward between nodes 0 and "
-                    f"{stage.num_nodes}; correct its ends."
+                    f"{name} does not go forward between nodes {graph.first} and "
+                    f"{graph.num_nodes}; correct its ends."
                 )
             if edge.dst - edge.src > limit:
                 raise InputError(
@@ -301,8 +347,8 @@ def _check_graph(architecture: Architecture) -> None:
 def _check_nodes(index: int, stage: KeptStage) -> None:
     """No node is read without having an input, or has an input without a reader."""
     written = {edge.dst for edge in stage.edges}
-    read = {edge.src for edge in stage.edges} | {stage.num_nodes}
-    for node in sorted(read - written - {0}):
+    read = {edge.src for edge in stage.edges} | set(stage.graph.outputs())
+    for node in sorted(node for node in read - written if node > 0):
         raise InputError(
             f"stage {index}: node {node} is used but has no input; add an edge to it."
         )

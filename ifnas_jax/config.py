@@ -5,6 +5,7 @@ such as `--config.search.batch_size=64` changes any field. Values that follow fr
 other fields are derived in code (`space`, `macro`), never stored here.
 """
 
+import dataclasses
 import json
 from typing import Any
 
@@ -12,8 +13,9 @@ from ml_collections import ConfigDict
 
 from ifnas_jax import cost
 from ifnas_jax.errors import InputError
+from ifnas_jax.methods import METHODS
+from ifnas_jax.spaces import make_space
 from ifnas_jax.spaces.graph import Space
-from ifnas_jax.spaces.lchain import lchain
 
 
 def default(dataset: str) -> ConfigDict:
@@ -29,23 +31,30 @@ def default(dataset: str) -> ConfigDict:
         "search",
         "retrain",
     )  # a job that is done is not repeated
-    config.method = "ifnas"  # or "dnas": the same without the sampling
+    # ifnas, dnas (the same without the sampling), goldnas, darts, pcdarts, fairdarts,
+    # random, randomws (random search with weight sharing).
+    config.method = "ifnas"
     # prune: remove gates that close until target_madds is met, while searching.
     # target: search without removing, then remove the weakest until it is met.
     # keep1: search without removing, then keep each node's strongest edge.
-    config.derive = "prune"
+    # keep2: the same with two edges and the strongest operator of each.
+    # auto: the method's own in the space, prune or target, and keep2 in that of DARTS.
+    config.derive = "auto"
     config.target_madds = 600_000_000  # budget at the target width, for one image
     config.dtype = "auto"  # of the computation; auto: bfloat16 on TPU, else float32
 
     config.space = space = ConfigDict()
+    space.name = "lchain"  # "darts" and "goldnas" are spaces of cells
     space.num_precursors = 4  # L: how many precursors a node may read
-    space.nodes = (18, 20, 18)  # searched nodes of each stage
+    space.nodes = (18, 20, 18)  # searched nodes of each stage; (4,): of every cell
     space.operators = ("sep_conv_3x3", "skip_connect")  # candidates of every edge
 
     config.macro = macro = ConfigDict()
     macro.width = 64  # C of the derived network; MAdds are counted at it
     macro.search_width = 16  # C of the super-network
     macro.stem = "imagenet"  # three halvings; "small" has none
+    macro.cells = 0  # of the derived network, in a space of cells
+    macro.search_cells = 0  # of the super-network
 
     config.dataset = data = ConfigDict()
     data.name = dataset  # a TFDS name
@@ -64,9 +73,10 @@ def default(dataset: str) -> ConfigDict:
 
     config.sampling = sampling = ConfigDict()
     sampling.period = 100  # iterations of one sampling step
-    sampling.modulus = (
-        0  # of node numbers, for the groups; 0: L, the smallest that suffices
-    )
+    # modulo: groups by node number. random: of the same sizes, drawn at random, so that
+    # they interleave. matched: no sampling, but gates move as often as under it.
+    sampling.groups = "modulo"
+    sampling.modulus = 0  # of node numbers; 0: L, or the nodes of a cell
     sampling.interleaved = 0  # connections that interleave, added on purpose per node
     sampling.loop_warmup = True  # begin each loop with a step on the whole network
     sampling.warmup_sampling = True  # sample in the ω-only epochs too
@@ -102,6 +112,28 @@ def default(dataset: str) -> ConfigDict:
     penalty.min_removed = 4  # adaptive: μ grows after a loop that removed fewer pairs
     penalty.edges = 1.0  # multiplies μ1, the strength on edges
     penalty.operators = 1.0  # multiplies μ2, the strength on operators
+
+    config.goldnas = goldnas = ConfigDict()
+    goldnas.delta = 1e-5  # first increment of λ; doubles while too little is pruned
+    goldnas.share = 0.01  # operators with a smaller share of their node's sum go
+    goldnas.weakest = 4  # how many more may go, and how many make λ halve
+    goldnas.weak_share = 0.05  # if their share is smaller than this
+
+    config.bilevel = bilevel = ConfigDict()  # Adam of darts, pcdarts and fairdarts
+    bilevel.learning_rate = 3e-4  # of the architecture, constant
+    bilevel.b1 = 0.5  # decay of the first moment
+    bilevel.b2 = 0.999  # decay of the second moment
+    bilevel.weight_decay = 1e-3  # of the architecture
+
+    config.darts = ConfigDict()
+    config.darts.order = 1  # 2: through one virtual step of the weights
+
+    config.pcdarts = ConfigDict()
+    config.pcdarts.parts = 4  # K: 1/K of the channels go through the operators
+
+    config.random = ConfigDict()
+    config.random.band = 0.97  # least share of target_madds of a drawn architecture
+    config.random.candidates = 100  # that randomws ranks
 
     config.retrain = retrain = ConfigDict()
     retrain.batch_size = 1024  # over all devices
@@ -186,9 +218,15 @@ def _mnist5k(config: ConfigDict) -> None:
 
 
 def space(config: ConfigDict) -> Space:
-    """The search space of a configuration."""
-    fields = config.space
-    return lchain(fields.num_precursors, fields.nodes, fields.operators)
+    """The search space of a configuration.
+
+    Raises:
+      InputError: the name is unknown, or a number is out of range.
+    """
+    fields, cells = config.space, config.macro.search_cells
+    return make_space(
+        fields.name, fields.num_precursors, fields.nodes, cells, fields.operators
+    )
 
 
 def macro(config: ConfigDict) -> cost.Macro:
@@ -208,6 +246,15 @@ def macro(config: ConfigDict) -> cost.Macro:
         image_size=config.dataset.image_size,
         channels=config.dataset.channels,
         stem=config.macro.stem,
+        cells=config.macro.cells,
+    )
+
+
+def search_macro(config: ConfigDict) -> cost.Macro:
+    """The sizes of the super-network."""
+    fields = config.macro
+    return dataclasses.replace(
+        macro(config), width=fields.search_width, cells=fields.search_cells
     )
 
 
@@ -219,12 +266,25 @@ def resolve(config: ConfigDict, stored: dict[str, Any] | None) -> None:
       stored: the resolved config of the run that is gone on with, if there is one;
         what only the data or the devices know is taken from it.
     """
+    graph = space(config)
     if not config.sampling.modulus:
-        config.sampling.modulus = config.space.num_precursors
+        config.sampling.modulus = graph.modulus
+    if config.derive == "auto":
+        config.derive = derivation(config)
     if stored and not config.dataset.num_classes:
         config.dataset.num_classes = stored["dataset"]["num_classes"]
     if stored and config.dtype == "auto":
         config.dtype = stored["dtype"]
+
+
+def derivation(config: ConfigDict) -> str:
+    """How an architecture is derived, "auto" replaced."""
+    if config.derive != "auto":
+        return config.derive
+    graph = space(config)
+    if graph.inputs_kept:
+        return f"keep{graph.inputs_kept}"
+    return METHODS[config.method][0]
 
 
 def to_json(config: ConfigDict) -> str:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ifnas_jax.errors import InputError
+from ifnas_jax.spaces.graph import Space
 
 # What the spatial size is divided by up to the first stage; each later stage halves.
 STEM_STRIDES = {"imagenet": 8, "small": 1}
@@ -32,11 +33,12 @@ class Macro:
     """The sizes of a network around and inside its stages.
 
     Attributes:
-      width: channels C of the first stage; the next two have 2C and 4C.
+      width: channels C of the nodes of the first level; the next two have 2C and 4C.
       num_classes: outputs of the classifier.
       image_size: height and width of the input, in pixels.
       channels: of the input image.
-      stem: "imagenet" (three halvings before the first stage) or "small" (none).
+      stem: "imagenet" (three halvings before the first level) or "small" (none).
+      cells: of the network, if it is of cells; 0 in a chain.
     """
 
     width: int
@@ -44,6 +46,7 @@ class Macro:
     image_size: int
     channels: int
     stem: str
+    cells: int = 0
 
     def __post_init__(self):
         if self.stem not in STEM_STRIDES:
@@ -56,6 +59,11 @@ class Macro:
                 raise InputError(
                     f"{field} is {value!r}; set a whole number of at least 1."
                 )
+        if self.cells and self.width % 2:
+            raise InputError(
+                f"width is {self.width}, but a reduction cell makes it of two halves; "
+                "set an even number."
+            )
         multiple = 4 * STEM_STRIDES[self.stem]
         if self.image_size % multiple:
             raise InputError(
@@ -64,18 +72,14 @@ class Macro:
                 f"to {-(-self.image_size // multiple) * multiple}, or use another stem."
             )
 
-    def at_width(self, width: int) -> "Macro":
-        """The same sizes with another C."""
-        return dataclasses.replace(self, width=width)
-
     @property
-    def stage_widths(self) -> tuple[int, int, int]:
-        """Channels of the nodes of each stage."""
+    def widths(self) -> tuple[int, int, int]:
+        """Channels of the nodes of each level."""
         return self.width, 2 * self.width, 4 * self.width
 
     @property
-    def stage_sizes(self) -> tuple[int, int, int]:
-        """Height and width, in pixels, of the nodes of each stage."""
+    def sizes(self) -> tuple[int, int, int]:
+        """Height and width, in pixels, of the nodes of each level."""
         first = self.image_size // STEM_STRIDES[self.stem]
         return first, first // 2, first // 4
 
@@ -97,38 +101,64 @@ def sep(size: int, inputs: int, outputs: int) -> Cost:
     return depthwise + conv(size, 1, inputs, outputs) + norm(outputs)
 
 
-def sep_conv_3x3(size: int, width: int) -> Cost:
-    """Two `sep` in a row."""
+def factorized_reduce(size: int, inputs: int, outputs: int) -> Cost:
+    """Two 1×1 convolutions of stride 2 and half the outputs each, batch norm."""
+    return conv(size, 1, inputs, outputs) + norm(outputs)
+
+
+def sep_conv_3x3(size: int, width: int, stride: int) -> Cost:
+    """Two `sep` in a row, the first of which has the stride."""
+    del stride  # Both compute at the output's size.
     return sep(size, width, width) + sep(size, width, width)
 
 
-def skip_connect(size: int, width: int) -> Cost:
-    """The identity."""
-    del size, width
-    return Cost(0, 0)
+def skip_connect(size: int, width: int, stride: int) -> Cost:
+    """The identity, or with stride 2 a factorized reduction."""
+    return Cost(0, 0) if stride == 1 else factorized_reduce(size, width, width)
 
 
-OPERATORS: Mapping[str, Callable[[int, int], Cost]] = {
+# (size of the output, width, stride) -> Cost.
+OPERATORS: Mapping[str, Callable[[int, int, int], Cost]] = {
     "sep_conv_3x3": sep_conv_3x3,
     "skip_connect": skip_connect,
 }
 
 
-def operator_costs(macro: Macro, operators: Sequence[str]) -> list[list[Cost]]:
-    """The cost of each operator in each stage: [stage][operator].
+class PairCosts(NamedTuple):
+    """What each pair of a stage adds, at all its positions: [N, L, operators].
+
+    Plain integers, which do not overflow.
+    """
+
+    madds: np.ndarray
+    params: np.ndarray
+
+
+def pair_costs(space: Space, macro: Macro) -> list[PairCosts]:
+    """The cost of every (edge, operator) pair, for each stage.
+
+    A stage that the network has several times, as cells that are shared, adds its
+    pairs' costs at each of its positions.
 
     Raises:
-      InputError: an operator is not known.
+      InputError: an operator is not known, or the space can't have `macro.cells`.
     """
-    for name in operators:
+    for name in space.operators:
         if name not in OPERATORS:
             raise InputError(
                 f"operator {name!r} is unknown; choose from {sorted(OPERATORS)}."
             )
-    return [
-        [OPERATORS[name](size, width) for name in operators]
-        for size, width in zip(macro.stage_sizes, macro.stage_widths, strict=True)
-    ]
+    total = [PairCosts(*np.zeros((2, *full.shape), object)) for full in space.full()]
+    for stage, level in space.positions(macro.cells):
+        size, width = macro.sizes[level], macro.widths[level]
+        graph = space.stages[stage]
+        for stride, edges in ((1, ~graph.strided()), (2, graph.strided())):
+            costs = [OPERATORS[name](size, width, stride) for name in space.operators]
+            for kind, all_edges in zip(
+                zip(*costs, strict=True), total[stage], strict=True
+            ):
+                all_edges += edges[:, :, None] * np.array(kind, object)
+    return total
 
 
 def _shortcut(size: int, inputs: int, outputs: int) -> Cost:
@@ -136,10 +166,14 @@ def _shortcut(size: int, inputs: int, outputs: int) -> Cost:
     return conv(size // 2, 1, inputs, outputs) + norm(outputs)
 
 
-def fixed_cost(macro: Macro) -> Cost:
-    """All that is no searched node: stem, stage inputs and classifier."""
-    first, second, third = macro.stage_widths
-    size1, size2, size3 = macro.stage_sizes
+def fixed_cost(space: Space, macro: Macro) -> Cost:
+    """All that is no searched node: stem, inputs of stages or cells, classifier."""
+    return _cells_cost(space, macro) if space.has_cells else _chain_cost(macro)
+
+
+def _chain_cost(macro: Macro) -> Cost:
+    first, second, third = macro.widths
+    size1, size2, size3 = macro.sizes
     if macro.stem == "imagenet":
         half, quarter = macro.image_size // 2, macro.image_size // 4
         stem = conv(half, 3, macro.channels, 32) + norm(32)
@@ -153,28 +187,58 @@ def fixed_cost(macro: Macro) -> Cost:
     inputs += sep(size2, second, third) + _shortcut(size2, second, third)
     features = 4 * third
     head = sep(size3, third, features) + norm(features)
-    classes = macro.num_classes
-    classifier = Cost(features * classes, features * classes + classes)
-    return stem + inputs + head + classifier
+    return stem + inputs + head + _dense(features, macro.num_classes)
 
 
-def network_cost(
-    macro: Macro, operators: Sequence[str], kept: Sequence[np.ndarray]
-) -> Cost:
+def _dense(features: int, classes: int) -> Cost:
+    return Cost(features * classes, features * classes + classes)
+
+
+def _cells_cost(space: Space, macro: Macro) -> Cost:
+    first, size = macro.width, macro.sizes[0]
+    if macro.stem == "imagenet":
+        half, quarter = macro.image_size // 2, macro.image_size // 4
+        total = conv(half, 3, macro.channels, first // 2) + norm(first // 2)
+        total += conv(quarter, 3, first // 2, first) + norm(first)
+        total += conv(size, 3, first, first) + norm(first)
+    else:
+        total = conv(size, 3, macro.channels, 3 * first) + norm(3 * first)
+    for shapes, width, given in cell_inputs(space, macro):
+        for channels, _ in shapes:
+            total += conv(given, 1, channels, width) + norm(width)
+    last = space.stages[-1].num_nodes * macro.widths[2]
+    return total + _dense(last, macro.num_classes)
+
+
+def cell_inputs(space: Space, macro: Macro):
+    """What each cell of a network is given, and what it makes its inputs of it.
+
+    Yields, a cell: ((channels, size) of the output of the cell before the last one and
+    of the last one), the width and the size of nodes -1 and 0. Where the sizes differ
+    a factorized reduction comes in between, else a 1×1 convolution.
+    """
+    if macro.stem == "imagenet":
+        made = [(macro.width, 2 * macro.sizes[0]), (macro.width, macro.sizes[0])]
+    else:
+        made = [(3 * macro.width, macro.sizes[0])] * 2
+    for stage, level in space.positions(macro.cells):
+        graph, width = space.stages[stage], macro.widths[level]
+        yield made[-2:], width, made[-1][1]
+        made.append((graph.num_nodes * width, macro.sizes[level]))
+
+
+def network_cost(space: Space, macro: Macro, kept: Sequence[np.ndarray]) -> Cost:
     """The cost of a network that keeps some (edge, operator) pairs.
 
     Args:
+      space: the space.
       macro: the sizes.
-      operators: names, in the order of the last axis of `kept`.
-      kept: one bool array [..., operators] for each stage.
+      kept: a bool [N, L, operators] for each stage.
 
     Returns:
       MAdds for one image and parameters, fixed parts included.
     """
-    total = fixed_cost(macro)
-    costs = operator_costs(macro, operators)
-    for stage_costs, stage in zip(costs, kept, strict=True):
-        counts = stage.reshape(-1, len(operators)).sum(axis=0)
-        for cost, count in zip(stage_costs, counts, strict=True):
-            total += Cost(cost.madds * int(count), cost.params * int(count))
+    total = fixed_cost(space, macro)
+    for costs, stage in zip(pair_costs(space, macro), kept, strict=True):
+        total += Cost(*(int(values[stage].sum()) for values in costs))
     return total

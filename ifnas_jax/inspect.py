@@ -15,6 +15,7 @@ from ifnas_jax import config as config_lib
 from ifnas_jax.architecture import load
 from ifnas_jax.errors import InputError
 from ifnas_jax.flags import load_config, make_parser
+from ifnas_jax.methods import sampling
 from ifnas_jax.report import tables
 from ifnas_jax.validation import validate
 
@@ -72,22 +73,21 @@ def _inspect_config(arguments: argparse.Namespace, overrides: Sequence[str]) -> 
     config = load_config(arguments.config, overrides)
     validate(config)
     space, macro = config_lib.space(config), config_lib.macro(config)
-    modulus = config.sampling.modulus or space.num_precursors
-    additions = {"count": config.sampling.interleaved, "seed": config.seed}
+    modulus = sampling.modulus(config, space)
     if not 0 <= arguments.group < modulus:
         raise InputError(
             f"--group is {arguments.group}; choose one from 0 to {modulus - 1}."
         )
-    facts = tables.describe_space(
-        space, macro, modulus, additions["count"], additions["seed"]
-    )
+    groups = sampling.groups(config, space)
+    added = [sampling.additions(config, space, groups, i) for i in range(modulus)]
+    facts = tables.describe_space(space, macro, groups, added)
     if arguments.figure:
         # Matplotlib takes a while to import, so only for a figure.
         from ifnas_jax.report import drawing, files
 
-        groups, index = facts["groups"], arguments.group
-        added = tables.added_connections(space, groups, index, **additions)
-        files.save_as(drawing.draw_space(space, groups, index, added), arguments.figure)
+        index = arguments.group
+        figure = drawing.draw_space(space, groups, index, added[index])
+        files.save_as(figure, arguments.figure)
     table = tables.space_table(space, macro, facts)
     print(json.dumps(facts) if arguments.json else table)
 

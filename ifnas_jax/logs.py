@@ -81,7 +81,7 @@ class SearchLogs:
         self._metrics.write(row)
 
     def write_gates(self, step: int, gates: Gates, kept: Kept) -> None:
-        """A row of gates.jsonl: g(β) and g(α), null where nothing survives."""
+        """A row of gates.jsonl: of edges and operators, null where nothing survives."""
         if self._primary:
             edges = [stage.any(axis=2) for stage in kept]
             self._gates.write(
@@ -113,6 +113,30 @@ class SearchLogs:
             self._gates.close()
             self._removals.close()
         self._metrics.close()
+
+
+class CandidateLog:
+    """`search/candidates.jsonl`: what each drawn architecture's accuracy is."""
+
+    def __init__(self, directory: str):
+        path = os.path.join(directory, "candidates.jsonl")
+        rows = files.read_rows(path)
+        self._file = None
+        if distributed.is_primary():
+            self._file = files.RowLog(path, len(rows))
+        # By index, those of earlier starts too.
+        self.accuracies: list[float] = [row["valid_accuracy"] for row in rows]
+
+    def write(self, index: int, accuracy: float) -> None:
+        """Appends a candidate."""
+        self.accuracies.append(accuracy)
+        if self._file:
+            self._file.write({"step": index, "valid_accuracy": accuracy})
+
+    def close(self) -> None:
+        """Waits until all is written."""
+        if self._file:
+            self._file.close()
 
 
 def _masked(values: np.ndarray, on: np.ndarray) -> list:

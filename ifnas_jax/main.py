@@ -192,8 +192,8 @@ def _write_result(config: ConfigDict, workdir: str, versions: dict[str, str]) ->
     total = architecture.cost()
     result = {
         "method": config.method,
-        "space": architecture.space,
-        "num_precursors": architecture.num_precursors,
+        "space": architecture.space.name,
+        "num_precursors": architecture.space.num_precursors,
         "dataset": config.dataset.name,
         "seed": config.seed,
         "search_seconds": search.get("search_seconds"),
@@ -207,7 +207,7 @@ def _write_result(config: ConfigDict, workdir: str, versions: dict[str, str]) ->
         "madds": total.madds,
         "target_madds": config.target_madds,
         "target_met_by": search.get("target_met_by"),
-        "depth": sum(architecture.depth_per_stage()),
+        "depth": architecture.depth(),
         "versions": versions,
         "devices": distributed.describe_devices(),
     }

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ifnas_jax.architecture import delete_unread
-from ifnas_jax.spaces.graph import Edge
+from ifnas_jax.spaces.graph import Edge, Space
 
 Kept = tuple[np.ndarray, ...]
 
@@ -72,20 +72,25 @@ def whole(kept: Kept, learned: bool) -> Masks:
 
 
 def group(
+    space: Space,
     kept: Kept,
     nodes: Sequence[Iterable[int]],
-    added: Sequence[Iterable[Edge]] = ((), (), ()),
+    added: Sequence[Iterable[Edge]] | None = None,
 ) -> Masks:
     """The sub-super-network of one group (section 3.4 of the paper).
 
     Args:
+      space: the space.
       kept: what pruning has left.
       nodes: for each stage, the node numbers of the group.
       added: for each stage, connections added on purpose; the node where one ends is
         gated too, over its backbone and the added connections.
     """
     masks = []
-    for stage, members, extra in zip(kept, nodes, added, strict=True):
+    added = added or [()] * len(kept)
+    for graph, stage, members, extra in zip(
+        space.stages, kept, nodes, added, strict=True
+    ):
         active = backbone(stage)
         gated = np.zeros(len(stage), bool)
         for node in members:
@@ -98,9 +103,19 @@ def group(
                 gated[dst - 1] = True
         # Where pre-1 was pruned the backbone may pass a node by. It would then learn
         # from the regulariser and decay alone, so it takes no part.
-        (active,) = delete_unread([active])
+        (active,) = delete_unread([graph], [active])
         gated &= active.any(axis=(1, 2))
         masks.append(StageMasks(active, gated, gated.copy()))
+    return tuple(masks)
+
+
+def matched(kept: Kept, nodes: Sequence[Iterable[int]]) -> Masks:
+    """The whole super-network, of which only the given nodes' gates move."""
+    masks = []
+    for stage, members in zip(whole(kept, learned=False), nodes, strict=True):
+        learned = stage.learned.copy()
+        learned[[node - 1 for node in members]] = True
+        masks.append(stage._replace(learned=learned))
     return tuple(masks)
 
 

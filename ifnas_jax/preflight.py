@@ -12,9 +12,11 @@ from ifnas_jax import config as config_lib
 from ifnas_jax import distributed
 from ifnas_jax.architecture import Architecture, load
 from ifnas_jax.data.augment import eval_transform, train_transform
+from ifnas_jax.data.halves import halves
 from ifnas_jax.data.source import Dataset
 from ifnas_jax.errors import InputError
 from ifnas_jax.methods import make_method
+from ifnas_jax.methods.sampling import modulus
 from ifnas_jax.schedule import search_schedule
 from ifnas_jax.search_step import validation_batches
 
@@ -37,10 +39,14 @@ def preflight(config: ConfigDict, dataset: Dataset, workdir: str) -> None:
     if "search" in config.jobs:
         distributed.check_batch("search.batch_size", config.search.batch_size)
         space = config_lib.space(config)
-        masks = make_method(config, space).masks(space.full())
-        search_schedule(config, len(dataset.train), len(masks[0].active))
-        if config.search.valid_every:
+        method = make_method(config, space)
+        search_schedule(config, len(dataset.train), modulus(config, space) + 1)
+        if config.search.valid_every or (method.draw and method.trains):
             validation_batches(config, dataset)
+        if method.order:
+            halves(dataset.train, config.seed)
+        if method.draw:
+            method.draw(0)  # Whether the budget can be met at all.
     if "retrain" in config.jobs:
         distributed.check_batch("retrain.batch_size", config.retrain.batch_size)
         path = os.path.join(workdir, "search", "architecture.json")
@@ -57,8 +63,9 @@ def check_architecture(
       InputError: a size differs.
     """
     ours, theirs = config_lib.macro(config), architecture.macro
-    fields = {"width": "macro.width", "stem": "macro.stem"}
-    for name in ("width", "stem", "image_size", "channels", "num_classes"):
+    names = ("width", "stem", "cells", "image_size", "channels", "num_classes")
+    fields = {name: f"macro.{name}" for name in names[:3]}
+    for name in names:
         have, want = getattr(theirs, name), getattr(ours, name)
         if have != want:
             raise InputError(

@@ -19,6 +19,9 @@ from ifnas_jax.errors import InputError
 from ifnas_jax.masks import Kept
 from ifnas_jax.spaces.graph import Space
 
+# Edges that each node keeps in the derivations that go by their number.
+INPUTS = {"keep1": 1, "keep2": 2}
+
 
 class Removal(NamedTuple):
     """One removed pair, a line of prunings.jsonl; stages count from 1.
@@ -38,14 +41,23 @@ class Removal(NamedTuple):
 class _Pruner:
     """Removes pairs one at a time and keeps the account."""
 
-    def __init__(self, space: Space, macro: cost.Macro, kept: Kept, target: int):
+    def __init__(
+        self,
+        space: Space,
+        macro: cost.Macro,
+        kept: Kept,
+        target: int,
+        inputs: int = 1,
+    ):
+        """Every node keeps `inputs` edges, or those that it has if they are fewer."""
         self.space, self.macro = space, macro
         self.kept = [stage.copy() for stage in kept]
         self.removals: list[Removal] = []
-        self.madds = cost.network_cost(macro, space.operators, kept).madds
-        self.target = target
-        self._costs = cost.operator_costs(macro, space.operators)
-        self._fixed = cost.fixed_cost(macro).madds
+        self.madds = cost.network_cost(space, macro, kept).madds
+        self.target, self._inputs = target, inputs
+        # What each pair costs, as lists, which are read one by one.
+        self._costs = [c.madds.tolist() for c in cost.pair_costs(space, macro)]
+        self._fixed = cost.fixed_cost(space, macro).madds
         # What the cheapest network costs that is left in each stage.
         self._least = [self._cheapest(s, stage) for s, stage in enumerate(self.kept)]
 
@@ -58,7 +70,8 @@ class _Pruner:
         ops = [op for op in ops if self.kept[stage][row, column, op]]
         after = self.kept[stage].copy()
         after[row, column, ops] = False
-        if not ops or not after[row].any():
+        edges, left = (x[row].any(axis=1).sum() for x in (self.kept[stage], after))
+        if not ops or left < min(edges, self._inputs):
             return
         least = list(self._least)
         least[stage] = self._cheapest(stage, after)
@@ -73,27 +86,33 @@ class _Pruner:
             self._delete_unread(stage)
 
     def _cheapest(self, stage: int, kept: np.ndarray) -> int:
-        """MAdds of the cheapest path from a stage's input to its last node."""
-        costs, paths = [madds for madds, _ in self._costs[stage]], [0]
-        for node in kept.tolist():
+        """MAdds of the cheapest network that is left in a stage.
+
+        Of a chain that is its cheapest path from the input to the last node; of a cell,
+        all of whose nodes stay, each node's cheapest pair.
+        """
+        joined, paths = self.space.stages[stage].joined, [0]
+        for node, costs in zip(kept.tolist(), self._costs[stage], strict=True):
+            before = [0] * len(node) if joined else reversed(paths)
             inputs = [
                 path + madds
-                for path, ops in zip(reversed(paths), node, strict=False)
-                for madds, on in zip(costs, ops, strict=True)
+                for path, ops, prices in zip(before, node, costs, strict=False)
+                for madds, on in zip(prices, ops, strict=True)
                 if on
             ]
             paths.append(min(inputs, default=math.inf))
-        return paths[-1]
+        return sum(paths) if joined else paths[-1]
 
     def _record(self, stage, row, column, op, reason):
-        self.madds -= self._costs[stage][op].madds
+        self.madds -= self._costs[stage][row][column][op]
         name, dst = self.space.operators[op], row + 1
         self.removals.append(
             Removal(stage + 1, dst - column - 1, dst, name, self.madds, reason)
         )
 
     def _delete_unread(self, stage):
-        (after,) = architecture.delete_unread([self.kept[stage]])
+        graph = self.space.stages[stage]
+        (after,) = architecture.delete_unread([graph], [self.kept[stage]])
         for row, column, op in np.argwhere(self.kept[stage] & ~after).tolist():
             self._record(stage, row, column, op, "unread")
         self.kept[stage] = after
@@ -148,6 +167,49 @@ def below_threshold(
     return pruner.result()
 
 
+def small_shares(
+    space: Space,
+    macro: cost.Macro,
+    kept: Kept,
+    strength: Sequence[np.ndarray],
+    *,
+    target: int,
+    share: float,
+    weakest: int,
+    weak_share: float,
+    inputs: int = 1,
+) -> tuple[Kept, list[Removal]]:
+    """GOLD-NAS' pruning: operators with a small share of their node's sum.
+
+    All under `share`, and the `weakest` weakest of the whole network if they are under
+    `weak_share`. As everywhere, the weakest go first and removal ends at the target.
+
+    Args:
+      space: the space.
+      macro: the sizes at which MAdds are counted.
+      kept: what is left so far.
+      strength: each pair's share of its node's sum, for each stage [N, L, operators].
+      target: MAdds at or under which nothing more is removed.
+      share: under it a pair is removed.
+      weakest: how many more may be.
+      weak_share: under it those may be.
+      inputs: edges that every node keeps.
+
+    Returns:
+      What is left, and the removals in order.
+    """
+    pruner = _Pruner(space, macro, kept, target, inputs)
+    for value, *where, op in _ascending(kept, strength):
+        removed = sum(r.reason == "weakest" for r in pruner.removals)
+        if pruner.madds <= target or value >= max(share, weak_share):
+            break
+        if value < share:
+            pruner.remove(*where, [op], "operator gate")
+        elif removed < weakest:
+            pruner.remove(*where, [op], "weakest")
+    return pruner.result()
+
+
 def to_target(
     space: Space,
     macro: cost.Macro,
@@ -167,16 +229,7 @@ def to_target(
     Raises:
       InputError: the cheapest network that is left costs more than the target.
     """
-    pruner = _Pruner(space, macro, kept, target)
-    order = [
-        (strength[index][tuple(pair)], index, *pair)
-        for index, stage in enumerate(kept)
-        for pair in np.argwhere(stage).tolist()
-    ]
-    for _, *where, op in sorted(order):
-        if pruner.madds <= target:
-            break
-        pruner.remove(*where, [op], "weakest")
+    pruner = _drop(space, macro, kept, strength, target)
     if pruner.madds > target:
         raise InputError(
             f"target_madds is {target:,}, but with one operator left at every node "
@@ -185,18 +238,62 @@ def to_target(
     return pruner.result()
 
 
-def keep_one(
-    kept: Kept, beta: Sequence[np.ndarray], alpha: Sequence[np.ndarray]
-) -> Kept:
-    """Each node keeps its strongest edge, by g(β)·max_o g(α), with its operators.
+def drop_weakest(
+    space: Space,
+    macro: cost.Macro,
+    kept: Kept,
+    strength: Sequence[np.ndarray],
+    target: int,
+) -> tuple[Kept, int]:
+    """`to_target` if it can be met, and the MAdds that are left in any case."""
+    pruner = _drop(space, macro, kept, strength, target)
+    return tuple(pruner.kept), pruner.madds
 
-    This is how Table 3 of the paper derives. Unread nodes are deleted.
+
+def _drop(space, macro, kept, strength, target) -> _Pruner:
+    pruner = _Pruner(space, macro, kept, target)
+    for _, *where, op in _ascending(kept, strength):
+        if pruner.madds <= target:
+            break
+        pruner.remove(*where, [op], "weakest")
+    return pruner
+
+
+def _ascending(kept: Kept, strength: Sequence[np.ndarray]) -> list[tuple]:
+    """(strength, stage, row, column, operator) of all pairs, the weakest first."""
+    return sorted(
+        (strength[index][tuple(pair)], index, *pair)
+        for index, stage in enumerate(kept)
+        for pair in np.argwhere(stage).tolist()
+    )
+
+
+def keep_strongest(
+    space: Space, kept: Kept, strength: Sequence[np.ndarray], inputs: int
+) -> Kept:
+    """Each node keeps its strongest edges; an edge is as strong as its strongest pair.
+
+    With one input, all of its operators that are left stay (Table 3 of the paper); with
+    more, each keeps its strongest operator, as in the space of DARTS. Unread nodes are
+    deleted.
+
+    Args:
+      space: the space.
+      kept: what is left so far.
+      strength: for each stage, the strength of each pair, [N, L, operators].
+      inputs: edges that a node keeps; those that it has if they are fewer.
     """
     result = []
-    for stage, edges, operators in zip(kept, beta, alpha, strict=True):
-        strength = edges * np.where(stage, operators, 0.0).max(axis=2)
-        strength = np.where(stage.any(axis=2), strength, -1.0)
-        best = np.zeros(strength.shape, bool)
-        best[np.arange(len(stage)), strength.argmax(axis=1)] = True
-        result.append(stage & best[:, :, None])
-    return architecture.delete_unread(result)
+    for stage, values in zip(kept, strength, strict=True):
+        values = np.where(stage, values, -1.0)
+        edges = values.max(axis=2)
+        # Among equals the nearest, and the first operator.
+        order = np.argsort(-edges, axis=1, kind="stable")[:, :inputs]
+        best = np.zeros(edges.shape, bool)
+        np.put_along_axis(best, order, True, axis=1)
+        chosen = stage & best[:, :, None]
+        if inputs > 1:
+            first = np.arange(values.shape[2]) == values.argmax(axis=2)[:, :, None]
+            chosen &= first
+        result.append(chosen)
+    return architecture.delete_unread(space.stages, result)

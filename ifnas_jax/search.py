@@ -6,6 +6,7 @@ at its newest checkpoint and ends with the same bytes as one that was not interr
 
 import os
 import time
+from collections.abc import Callable
 from contextlib import closing
 from typing import Any, NamedTuple
 
@@ -14,21 +15,27 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from ifnas_jax import config as config_lib
-from ifnas_jax import cost, distributed, files, pruning, regularizer, training
+from ifnas_jax import cost, distributed, files, pruning, training
 from ifnas_jax.architecture import Architecture, from_kept
 from ifnas_jax.checkpoint import Checkpoints, check_finite
-from ifnas_jax.data.augment import train_transform
-from ifnas_jax.data.pipeline import train_batches
 from ifnas_jax.data.source import Dataset
-from ifnas_jax.logs import SearchLogs
-from ifnas_jax.masks import Kept, rerouted, unlearned
+from ifnas_jax.logs import CandidateLog, SearchLogs
+from ifnas_jax.masks import Kept, Masks, rerouted, unlearned, whole
 from ifnas_jax.methods import make_method
-from ifnas_jax.methods.interface import Gates
+from ifnas_jax.methods.interface import Event, Gates
+from ifnas_jax.methods.sampling import modulus
 from ifnas_jax.nn.supernet import Supernet
 from ifnas_jax.regularizer import Strength
 from ifnas_jax.report.progress import Progress
 from ifnas_jax.schedule import search_rate, search_schedule
-from ifnas_jax.search_step import Search, State, Steps, compile_steps, initial_state
+from ifnas_jax.search_step import (
+    Search,
+    State,
+    Steps,
+    compile_steps,
+    initial_state,
+    make_batches,
+)
 
 
 class Progressed(NamedTuple):
@@ -48,7 +55,9 @@ class Writers(NamedTuple):
     progress: Progress
 
 
-def search(config: ConfigDict, dataset: Dataset, workdir: str) -> None:
+def search(
+    config: ConfigDict, dataset: Dataset, workdir: str, supernet: Callable = Supernet
+) -> None:
     """Searches, and writes `architecture.json` and `summary.json` under `search/`.
 
     Does nothing if that is done already.
@@ -57,21 +66,45 @@ def search(config: ConfigDict, dataset: Dataset, workdir: str) -> None:
       config: checked by `preflight`.
       dataset: its training and validation parts are read, never the test part.
       workdir: of the run.
+      supernet: makes the super-network; another one for experiments.
 
     Raises:
-      InputError: only last pairs are left, and they cost more than the target.
+      InputError: only last pairs are left, and they cost more than the target; or no
+        architecture that was drawn meets it.
       DivergedError: the loss is not finite.
     """
     directory = os.path.join(workdir, "search")
     if os.path.exists(os.path.join(directory, "architecture.json")):
         return
-    job = _prepare(config, dataset)
+    job = make_search(config, dataset, supernet)
+    os.makedirs(directory, exist_ok=True)
+    if job.method.trains:
+        architecture, summary = _train(job, dataset, directory)
+    else:
+        architecture, summary = _draw(job)
+    if distributed.is_primary():
+        files.write_json(os.path.join(directory, "summary.json"), summary)
+        # Last, with the logs closed: its presence says that the search is done.
+        architecture.save(os.path.join(directory, "architecture.json"))
+
+
+def _draw(job: Search) -> tuple[Architecture, dict[str, Any]]:
+    """A method without a super-network: the seed decides."""
+    architecture = from_kept(job.net.space, job.method.draw(0), job.target)
+    met_by = "drawing" if job.config.derive == "target" else None
+    return architecture, _summary(0, 0.0, 0.0, met_by)
+
+
+def _train(job: Search, dataset: Dataset, directory: str):
+    """Trains the super-network and derives; the architecture and a summary."""
     with closing(Checkpoints(os.path.join(directory, "checkpoints"))) as checkpoints:
         state, host = _restore(checkpoints, job)
         step = int(state.step)
         with (
             closing(SearchLogs(directory, step)) as logs,
-            closing(_batches(job, dataset, step)) as batches,
+            closing(make_batches(job.config, dataset, job.method.order, step)) as (
+                batches
+            ),
             Progress("search", job.schedule.total) as progress,
         ):
             progress.note("search: compiling ...")
@@ -80,22 +113,25 @@ def search(config: ConfigDict, dataset: Dataset, workdir: str) -> None:
             host = host._replace(compile_seconds=host.compile_seconds + seconds)
             writers = Writers(checkpoints, logs, progress)
             state, host = _loop(job, steps, state, host, batches, writers)
-            state = jax.device_get(state)
-            check_finite(state, int(state.step))
-            architecture, met_by = _derive(job, state, host.kept, logs)
-    _write_summary(directory, state, host, met_by)
-    # Last, with the logs closed: its presence says that the search is done.
-    if distributed.is_primary():
-        architecture.save(os.path.join(directory, "architecture.json"))
+            final = jax.device_get(state)
+            check_finite(final, int(final.step))
+            if job.method.draw:
+                kept, met_by = _choose(job, steps, state, directory)
+            else:
+                kept, met_by = _derive(job, final, host.kept, logs)
+    architecture = from_kept(job.net.space, kept, job.target)
+    step = int(final.step)
+    return architecture, _summary(step, host.seconds, host.compile_seconds, met_by)
 
 
 def _loop(job, steps, state, host, batches, writers) -> tuple[State, Progressed]:
     """Trains until the target is met or the schedule ends."""
     step, schedule = int(state.step), job.schedule
     meter, started = training.Meter(), time.perf_counter() - host.seconds
-    masks, retained = _masks(job, steps, host.kept), _retained(job, host.kept)
+    masks = _masks(job, steps, host.kept, step)
+    retained = _retained(job, host.kept, step)
     while step < schedule.total and not _done(job, host.kept):
-        mu = regularizer.mu(job.config, schedule, host.strength, step)
+        mu = job.method.mu(schedule, host.strength, step)
         first = step
         for _ in range(schedule.period):
             state, metrics = steps.train(state, masks, mu, next(batches))
@@ -105,7 +141,8 @@ def _loop(job, steps, state, host, batches, writers) -> tuple[State, Progressed]
         row = _describe(job, first, step, mu) | meter.mean(step)
         if step % schedule.loop == 0:
             host, extra = _end_of_loop(job, steps, state, host, step, writers.logs)
-            masks, retained = _masks(job, steps, host.kept), _retained(job, host.kept)
+            masks = _masks(job, steps, host.kept, step)
+            retained = _retained(job, host.kept, step)
             row |= extra
         writers.logs.write(row | retained)
         host = host._replace(seconds=time.perf_counter() - started)
@@ -114,52 +151,59 @@ def _loop(job, steps, state, host, batches, writers) -> tuple[State, Progressed]
     return state, host
 
 
-def _prepare(config: ConfigDict, dataset: Dataset) -> Search:
+def make_search(
+    config: ConfigDict, dataset: Dataset, supernet: Callable = Supernet
+) -> Search:
+    """What stays the same over a search."""
     space, target = config_lib.space(config), config_lib.macro(config)
     method = make_method(config, space)
-    num_masks = len(method.masks(space.full())[0].active)
-    schedule = search_schedule(config, len(dataset.train), num_masks)
-    narrow = target.at_width(config.macro.search_width)
-    net = Supernet(space, narrow, training.compute_dtype(config))
+    schedule = search_schedule(config, len(dataset.train), modulus(config, space) + 1)
+    net = supernet(
+        space,
+        config_lib.search_macro(config),
+        training.compute_dtype(config),
+        method.wrap,
+        method.width,
+    )
     return Search(config, method, net, target, schedule)
 
 
-def _batches(job: Search, dataset: Dataset, step: int):
-    return training.ShardedBatches(
-        train_batches(
-            dataset.train,
-            train_transform(job.config.dataset),
-            batch_size=job.config.search.batch_size,
-            seed=job.config.seed,
-            start_step=step,
-            **distributed.processes(),
-        )
+def _done(job: Search, kept: Kept) -> bool:
+    """Whether gradual pruning is through: at its target, or with nothing to remove."""
+    if not job.method.prune:
+        return False
+    if job.config.derive == "prune":
+        return _madds(job, kept) <= job.config.target_madds
+    inputs = pruning.INPUTS[job.config.derive]
+    return all(
+        (stage.any(axis=2).sum(axis=1) <= inputs).all()
+        and (stage.sum(axis=2) <= 1).all()
+        for stage in kept
     )
 
 
-def _done(job: Search, kept: Kept) -> bool:
-    """Whether gradual pruning has met the target."""
-    return job.config.derive == "prune" and _madds(job, kept) <= job.config.target_madds
-
-
 def _madds(job: Search, kept: Kept) -> int:
-    return cost.network_cost(job.target, job.net.space.operators, kept).madds
+    return cost.network_cost(job.net.space, job.target, kept).madds
 
 
-def _masks(job: Search, steps: Steps, kept: Kept) -> Any:
+def _loop_masks(job: Search, kept: Kept, step: int) -> Masks:
+    return job.method.masks(kept, step // job.schedule.loop)
+
+
+def _masks(job: Search, steps: Steps, kept: Kept, step: int) -> Any:
     """The loop's masks, on the devices: they are the same for many steps."""
-    return training.place(steps.train, 1, job.method.masks(kept))
+    return training.place(steps.train, 1, _loop_masks(job, kept, step))
 
 
-def _retained(job: Search, kept: Kept) -> dict[str, int]:
+def _retained(job: Search, kept: Kept, step: int) -> dict[str, int]:
     """The retained architecture in numbers."""
     architecture = from_kept(job.net.space, kept, job.target)
     return {
         "edges": sum(len(stage.edges) for stage in architecture.stages),
         "madds": architecture.cost().madds,
-        "depth": sum(architecture.depth_per_stage()),
+        "depth": architecture.depth(),
         "rerouted": rerouted(kept),
-        "unlearned": unlearned(kept, job.method.masks(kept)),
+        "unlearned": unlearned(kept, _loop_masks(job, kept, step)),
     }
 
 
@@ -178,41 +222,25 @@ def _describe(job: Search, first: int, step: int, mu: np.ndarray) -> dict[str, A
 
 def _end_of_loop(job, steps, state, host, step, logs):
     """Prunes, adapts μ, evaluates: once a loop, after its last sampling step."""
-    gates = job.method.gates(jax.device_get(state.arch))
+    gates = job.method.gates(jax.device_get(state.arch), host.kept)
     if step > job.schedule.prune:
         host = _prune(job, gates, host, step, logs)
     logs.write_gates(step, gates, host.kept)
-    loop = step // job.schedule.loop
-    if steps.validate and loop % job.config.search.valid_every == 0:
-        masks = job.method.masks(host.kept)
+    loop, every = step // job.schedule.loop, job.config.search.valid_every
+    if every and loop % every == 0:
+        masks = whole(host.kept, learned=False)
         return host, {"valid_accuracy": steps.validate(state, masks)}
     return host, {}
 
 
 def _prune(job: Search, gates: Gates, host: Progressed, step: int, logs) -> Progressed:
-    # The other derivations read gates of a whole network, as in Tables 2 and 3; the
-    # regulariser is theirs too, and grows to the end.
     kept, removals = host.kept, []
-    if job.config.derive == "prune":
-        kept, removals = pruning.below_threshold(
-            job.net.space,
-            job.target,
-            kept,
-            gates.beta,
-            gates.alpha,
-            job.config.search.threshold,
-            job.config.target_madds,
-        )
+    if job.method.prune:
+        kept, removals = job.method.prune(kept, gates)
     logs.write_removals(step, removals)
-    strength = regularizer.next_strength(
-        job.config,
-        job.schedule,
-        host.strength,
-        step,
-        before=_madds(job, host.kept),
-        after=_madds(job, kept),
-        removed=len(removals),
-    )
+    before, after = _madds(job, host.kept), _madds(job, kept)
+    event = Event(step, before, after, len(removals))
+    strength = job.method.next_strength(job.schedule, host.strength, event)
     return host._replace(kept=kept, strength=strength)
 
 
@@ -227,8 +255,7 @@ def _restore(checkpoints: Checkpoints, job: Search) -> tuple[State, Progressed]:
     state, kept = initial_state(job), job.net.space.full()
     restored = checkpoints.restore({"state": state._asdict(), "kept": kept})
     if restored is None:
-        strength = Strength(0.0, job.config.penalty.delta)
-        return state, Progressed(kept, strength, 0.0, 0.0)
+        return state, Progressed(kept, job.method.strength, 0.0, 0.0)
     _, tree, facts = restored
     facts = {key: facts[key] for key in ("seconds", "compile_seconds")} | {
         "kept": tuple(tree["kept"]),
@@ -239,31 +266,50 @@ def _restore(checkpoints: Checkpoints, job: Search) -> tuple[State, Progressed]:
 
 def _derive(
     job: Search, state: State, kept: Kept, logs: SearchLogs
-) -> tuple[Architecture, str | None]:
-    """The architecture, and how its target was met.
+) -> tuple[Kept, str | None]:
+    """What is kept in the end, and how its target was met.
 
     By "pruning" while searching, or by the "fallback" of removing the weakest after
-    it; None for keep1, which has no target.
+    it; None where a number of inputs is kept, which has no target.
     """
-    gates, met_by = job.method.gates(state.arch), "pruning"
-    if job.config.derive == "keep1":
-        met_by = None
-        kept = pruning.keep_one(kept, gates.beta, gates.alpha)
-    elif _madds(job, kept) > job.config.target_madds:
-        met_by = "fallback"
-        kept, removals = pruning.to_target(
-            job.net.space, job.target, kept, gates.strength(), job.config.target_madds
-        )
-        logs.write_removals(int(state.step), removals, final=True)
-    return from_kept(job.net.space, kept, job.target), met_by
+    gates = job.method.gates(state.arch, kept)
+    if job.config.derive in pruning.INPUTS:
+        inputs = pruning.INPUTS[job.config.derive]
+        return pruning.keep_strongest(job.net.space, kept, gates.strength, inputs), None
+    if _madds(job, kept) <= job.config.target_madds:
+        return kept, "pruning"
+    kept, removals = pruning.to_target(
+        job.net.space, job.target, kept, gates.strength, job.config.target_madds
+    )
+    logs.write_removals(int(state.step), removals, final=True)
+    return kept, "fallback"
 
 
-def _write_summary(directory, state: State, host: Progressed, met_by) -> None:
-    if distributed.is_primary():
-        summary = {
-            "steps": int(state.step),
-            "target_met_by": met_by,
-            "search_seconds": round(host.seconds, 1),
-            "compile_seconds": round(host.compile_seconds, 1),
-        }
-        files.write_json(os.path.join(directory, "summary.json"), summary)
+def _choose(
+    job: Search, steps: Steps, state: State, directory: str
+) -> tuple[Kept, str | None]:
+    """The best of many drawn architectures, by the super-network's weights.
+
+    Those that an interrupted run has evaluated are not evaluated again.
+    """
+    count = job.config.random.candidates
+    with (
+        closing(CandidateLog(directory)) as log,
+        Progress("candidates", count) as progress,
+    ):
+        for index in range(len(log.accuracies), count):
+            masks = whole(job.method.draw(index), learned=False)
+            log.write(index, steps.validate(state, masks))
+            progress.update(index + 1, best=f"best {100 * max(log.accuracies):.1f}%")
+    best = log.accuracies.index(max(log.accuracies))
+    met_by = "drawing" if job.config.derive == "target" else None
+    return job.method.draw(best), met_by
+
+
+def _summary(step: int, seconds: float, compile_seconds: float, met_by) -> dict:
+    return {
+        "steps": step,
+        "target_met_by": met_by,
+        "search_seconds": round(seconds, 1),
+        "compile_seconds": round(compile_seconds, 1),
+    }

@@ -8,10 +8,12 @@ import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
-from ifnas_jax import cost, distributed, training
-from ifnas_jax.data.augment import eval_transform
-from ifnas_jax.data.pipeline import eval_batches
+from ifnas_jax import bilevel, cost, distributed, training
+from ifnas_jax.data.augment import eval_transform, train_transform
+from ifnas_jax.data.halves import Paired, halves
+from ifnas_jax.data.pipeline import eval_batches, train_batches
 from ifnas_jax.data.source import Dataset
+from ifnas_jax.masks import Masks, whole
 from ifnas_jax.methods.interface import Method
 from ifnas_jax.nn.supernet import Supernet
 from ifnas_jax.schedule import SearchSchedule, search_rate
@@ -41,16 +43,21 @@ class Steps(NamedTuple):
     """What is compiled: the train step, and accuracy on the validation part."""
 
     train: jax.stages.Compiled
-    validate: Callable[[State, Any], float] | None
+    validate: Callable[[State, Masks], float] | None
 
 
 def _optimizers(job: Search):
-    fields = job.config.search
+    fields, other = job.config.search, job.config.bilevel
     rate = search_rate(job.config, job.schedule)
     params = training.sgd(rate, fields.momentum, fields.weight_decay, fields.clip)
-    arch = training.sgd(
-        fields.arch_learning_rate, fields.arch_momentum, fields.arch_weight_decay
-    )
+    if job.method.order:
+        arch = training.adam(
+            other.learning_rate, other.b1, other.b2, other.weight_decay
+        )
+    else:
+        arch = training.sgd(
+            fields.arch_learning_rate, fields.arch_momentum, fields.arch_weight_decay
+        )
     return params, arch
 
 
@@ -77,78 +84,135 @@ def initial_state(job: Search) -> State:
 def make_step(job: Search) -> Callable:
     """The train step: (state, stacked masks, (μ1, μ2), batch) -> (state, metrics).
 
-    One program for every phase, group and pruning: which parameters move is data.
+    One program for every phase, group and pruning: which parameters move is data. A
+    bi-level method's batch has another one inside, as "arch", which moves the
+    architecture; the weights then follow on their own batch.
     """
     params_optimizer, arch_optimizer = _optimizers(job)
     schedule, method, net = job.schedule, job.method, job.net
 
     def train_step(state: State, masks, mu, batch):
         now = jax.tree.map(lambda mask: mask[schedule.mask(state.step)], masks)
+        active = [stage.active for stage in now]
 
-        def loss_of(params, arch):
-            active = [stage.active for stage in now]
-            logits = net.apply(
-                params, method.weights(arch, now), active, batch["image"]
-            )
+        def loss_of(params, arch, batch):
+            weights = method.weights(arch, now)
+            logits = net.apply(params, weights, active, batch["image"])
             loss = training.cross_entropy(logits, batch["label"])
-            edges, operators = method.penalty(arch, now)
-            penalty = mu[0] * edges + mu[1] * operators
             accuracy = training.accuracy(logits, batch["label"])
-            return loss + penalty, {"loss": loss, "accuracy": accuracy}
+            return loss, {"loss": loss, "accuracy": accuracy}
 
-        gradient = jax.grad(loss_of, argnums=(0, 1), has_aux=True)
-        (d_params, d_arch), metrics = gradient(state.params, state.arch)
-        d_params, d_arch, metrics = jax.lax.pmean(
-            (d_params, d_arch, metrics), distributed.AXIS
-        )
+        def penalized(params, arch, batch):
+            loss, metrics = loss_of(params, arch, batch)
+            return loss + method.penalty(arch, now, mu), metrics
+
+        def move_arch(d_arch):
+            updates, arch_state = arch_optimizer.update(
+                _mean(d_arch),
+                state.arch_optimizer,
+                state.arch,
+                active=method.moves(now, state.step, schedule),
+            )
+            return jax.tree.map(jnp.add, state.arch, updates), arch_state
+
+        if method.order:
+            d_arch = _bilevel_gradient(job, state, loss_of, penalized, batch)
+            arch, arch_state = move_arch(d_arch)
+            gradient = jax.grad(loss_of, has_aux=True)
+            d_params, metrics = gradient(state.params, arch, batch)
+        else:
+            gradient = jax.grad(penalized, argnums=(0, 1), has_aux=True)
+            (d_params, d_arch), metrics = gradient(state.params, state.arch, batch)
+            arch, arch_state = move_arch(d_arch)
+        d_params, metrics = _mean((d_params, metrics))
         updates, params_state = params_optimizer.update(
             d_params,
             state.params_optimizer,
             state.params,
-            active=net.active_params(state.params, [s.active for s in now]),
+            active=net.active_params(state.params, active),
         )
-        arch_updates, arch_state = arch_optimizer.update(
-            d_arch,
-            state.arch_optimizer,
-            state.arch,
-            active=moving_gates(now, state.step, schedule),
-        )
-        add = lambda x, y: x + y  # noqa: E731
-        state = State(
-            state.step + 1,
-            jax.tree.map(add, state.params, updates),
-            jax.tree.map(add, state.arch, arch_updates),
-            params_state,
-            arch_state,
-        )
-        return state, metrics
+        params = jax.tree.map(jnp.add, state.params, updates)
+        return State(state.step + 1, params, arch, params_state, arch_state), metrics
 
     return train_step
 
 
-def moving_gates(now, step, schedule: SearchSchedule) -> dict[str, Any]:
-    """Which gates move: surviving ones of learning nodes, each in its phase."""
-    beta, alpha = step >= schedule.beta, step >= schedule.alpha
-    return {
-        "beta": tuple(s.active.any(axis=-1) & s.learned[:, None] & beta for s in now),
-        "alpha": tuple(s.active & s.learned[:, None, None] & alpha for s in now),
-    }
+def _mean(tree: Any) -> Any:
+    """The mean over the devices."""
+    return jax.lax.pmean(tree, distributed.AXIS)
+
+
+def _bilevel_gradient(job: Search, state: State, loss_of, penalized, batch) -> Any:
+    """Gradient of the architecture on its own batch; 0 while the weights train alone.
+
+    Which phase it is, all devices agree on, so that they can reduce inside it.
+    """
+    fields = job.config.search
+
+    def loss(params, arch):
+        return loss_of(params, arch, batch)[0]
+
+    def arch_loss(params, arch):
+        return penalized(params, arch, batch["arch"])[0]
+
+    def gradient(state):
+        if job.method.order == 1:
+            return bilevel.first_order(arch_loss, state.params, state.arch)
+        return bilevel.second_order(
+            loss,
+            arch_loss,
+            state.params,
+            state.arch,
+            training.momentum_trace(state.params_optimizer),
+            rate=search_rate(job.config, job.schedule)(state.step),
+            momentum=fields.momentum,
+            weight_decay=fields.weight_decay,
+            reduce=_mean,
+        )
+
+    def nothing(state):
+        return jax.tree.map(jnp.zeros_like, state.arch)
+
+    return jax.lax.cond(state.step >= job.schedule.beta, gradient, nothing, state)
 
 
 def make_validation_step(job: Search) -> Callable:
-    """(params, arch, stacked masks, batch) -> hits of the whole network.
+    """(params, arch, masks of one step, batch) -> hits of the network in the masks.
 
     Batch norm uses the batch's statistics, so batches must be full.
     """
 
     def validation_step(params, arch, masks, batch):
-        now = jax.tree.map(lambda mask: mask[0], masks)
-        active = [stage.active for stage in now]
-        weights = job.method.weights(arch, now)
+        active = [stage.active for stage in masks]
+        weights = job.method.weights(arch, masks)
         logits = job.net.apply(params, weights, active, batch["image"])
         return training.count_hits(logits, batch["label"], batch["mask"])
 
     return validation_step
+
+
+def make_batches(config: ConfigDict, dataset: Dataset, order: int, step: int):
+    """The training batches from a step on; with those of the architecture if bi-level.
+
+    The weights then train on one half of the training part, the architecture on the
+    other.
+    """
+
+    def batches(examples, seed):
+        return train_batches(
+            examples,
+            train_transform(config.dataset),
+            batch_size=config.search.batch_size,
+            seed=seed,
+            start_step=step,
+            **distributed.processes(),
+        )
+
+    if not order:
+        return training.ShardedBatches(batches(dataset.train, config.seed))
+    ours, theirs = halves(dataset.train, config.seed)
+    own = batches(ours, config.seed)
+    return training.ShardedBatches(Paired(own, batches(theirs, config.seed + 1)))
 
 
 def validation_batches(config: ConfigDict, dataset: Dataset) -> Iterable:
@@ -180,17 +244,19 @@ def compile_steps(
     Returns:
       The steps, and the seconds that compiling took.
     """
-    masks = job.method.masks(job.net.space.full())
-    arguments = state, masks, np.zeros(2, np.float32), batch
+    kept = job.net.space.full()
+    arguments = state, job.method.masks(kept, 0), np.zeros(2, np.float32), batch
     train, seconds = training.compile_step(make_step(job), arguments)
-    if not job.config.search.valid_every:
+    if not (job.config.search.valid_every or job.method.draw):
         return Steps(train, None), seconds
-    arguments = state.params, state.arch, masks, training.evaluation_batch(batch)
+    example = {key: batch[key] for key in ("image", "label")}
+    masks = whole(kept, learned=False)
+    arguments = state.params, state.arch, masks, training.evaluation_batch(example)
     step = make_validation_step(job)
     compiled, more = training.compile_step(step, arguments, donate=False)
     part = validation_batches(job.config, dataset)
 
-    def validate(state: State, masks) -> float:
+    def validate(state: State, masks: Masks) -> float:
         arguments = state.params, state.arch, masks
         return training.evaluate(compiled, arguments, part)["top1"]
 

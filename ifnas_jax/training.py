@@ -107,6 +107,34 @@ def sgd(
     )
 
 
+def momentum_trace(state: Any) -> Any:
+    """The running sum in the state of `sgd`."""
+    return next(part.trace for part in state if isinstance(part, MaskedMomentumState))
+
+
+def adam(
+    learning_rate: float, b1: float, b2: float, weight_decay: float
+) -> optax.GradientTransformationExtraArgs:
+    """Adam as in PyTorch, with decay in the gradient, where `active` is true.
+
+    While nothing is active its state stands still, so that it starts when a phase does.
+    """
+    inner = optax.chain(
+        optax.add_decayed_weights(weight_decay),
+        optax.scale_by_adam(b1, b2),
+        optax.scale_by_learning_rate(learning_rate),
+    )
+
+    def update(updates, state, params=None, *, active):
+        new, after = inner.update(updates, state, params)
+        moving = jnp.any(jnp.stack([x.any() for x in jax.tree.leaves(active)]))
+        state = jax.tree.map(lambda x, y: jnp.where(moving, x, y), after, state)
+        new = jax.tree.map(lambda mask, x: jnp.where(mask, x, 0), active, new)
+        return new, state
+
+    return optax.GradientTransformationExtraArgs(inner.init, update)
+
+
 def cross_entropy(logits: jax.Array, labels: jax.Array, smoothing: float = 0.0):
     """Mean cross entropy of float32 logits [batch, classes], labels smoothed."""
     targets = jax.nn.one_hot(labels, logits.shape[-1])

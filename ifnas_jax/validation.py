@@ -5,10 +5,13 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from ifnas_jax import config as config_lib
-from ifnas_jax import cost, methods
+from ifnas_jax import cost
 from ifnas_jax.errors import InputError
+from ifnas_jax.methods import METHODS
+from ifnas_jax.spaces.graph import check_cells
 
-DERIVATIONS = ("prune", "target", "keep1")
+DERIVATIONS = ("auto", "prune", "target", "keep1", "keep2")
+GROUPS = ("modulo", "random", "matched")
 JOBS = ("search", "retrain")
 
 _AT_LEAST_ONE = {
@@ -17,9 +20,12 @@ _AT_LEAST_ONE = {
     "sampling": ("period",),
     "search": ("batch_size", "checkpoint_every"),
     "retrain": ("batch_size", "epochs", "test_every", "checkpoint_every"),
+    "pcdarts": ("parts",),
+    "random": ("candidates",),
 }
 _AT_LEAST_ZERO = {
     "": ("seed",),
+    "macro": ("cells", "search_cells"),
     "dataset": ("num_classes", "padding", "subset_seed"),
     "sampling": ("modulus", "interleaved"),
     "relaxation": ("init_scale",),
@@ -37,6 +43,9 @@ _AT_LEAST_ZERO = {
         "valid_every",
     ),
     "penalty": ("delta", "prune_epochs", "min_removed", "edges", "operators"),
+    "goldnas": ("delta", "share", "weakest", "weak_share"),
+    "bilevel": ("learning_rate", "b1", "b2", "weight_decay"),
+    "random": ("band",),
     "retrain": (
         "learning_rate",
         "warmup_epochs",
@@ -56,7 +65,7 @@ def validate(config: ConfigDict) -> None:
     Raises:
       InputError: a field is out of range, or two of them contradict each other.
     """
-    _one_of("method", config.method, methods.NAMES)
+    _one_of("method", config.method, tuple(METHODS))
     _one_of("derive", config.derive, DERIVATIONS)
     _one_of("dtype", config.dtype, ("auto", "float32", "bfloat16"))
     _one_of("dataset.crop", config.dataset.crop, ("pad", "resized"))
@@ -64,6 +73,8 @@ def validate(config: ConfigDict) -> None:
         "penalty.schedule", config.penalty.schedule, ("paced", "adaptive", "linear")
     )
     _one_of("relaxation.node_scale", config.relaxation.node_scale, ("unit", "official"))
+    _one_of("sampling.groups", config.sampling.groups, GROUPS)
+    _one_of("darts.order", config.darts.order, (1, 2))
     for job in config.jobs:
         _one_of("jobs", job, JOBS)
     if not config.jobs:
@@ -90,30 +101,109 @@ def validate(config: ConfigDict) -> None:
             f"dataset.valid_fraction is {config.dataset.valid_fraction}; set it "
             "between 0 and 1, both excluded."
         )
-    if config.penalty.schedule == "adaptive" and config.derive != "prune":
+    if config.random.band > 1:
         raise InputError(
-            "penalty.schedule is 'adaptive', which answers to prunings, but derive is "
-            f"{config.derive!r} and prunes nothing while searching; use 'paced' or "
-            "'linear'."
+            f"random.band is {config.random.band}, a share of target_madds; set it "
+            "to 1 or less."
         )
-    if config.sampling.interleaved and config.method == "dnas":
-        raise InputError(
-            f"sampling.interleaved is {config.sampling.interleaved}, but method 'dnas' "
-            "does not sample; set it to 0, or method to 'ifnas'."
-        )
+    for name in ("b1", "b2"):
+        if config.bilevel[name] >= 1:
+            raise InputError(
+                f"bilevel.{name} is {config.bilevel[name]}; set it under 1."
+            )
+    _check_space(config)
+    _check_derivation(config)
+    _check_sampling(config)
     _check_budget(config)
     _check_auxiliary(config)
 
 
-def _check_auxiliary(config: ConfigDict) -> None:
-    """The auxiliary head takes what stage 2 will give it."""
-    size = config.dataset.image_size // cost.STEM_STRIDES[config.macro.stem] // 2
-    used = "retrain" in config.jobs and config.retrain.auxiliary_weight
-    if used and not 13 <= size <= 16:
+def _check_space(config: ConfigDict) -> None:
+    """Cells where there are cells, and widths that divide."""
+    graph, fields = config_lib.space(config), config.macro
+    for name in ("cells", "search_cells"):
+        if fields[name] and not graph.has_cells:
+            raise InputError(
+                f"macro.{name} is {fields[name]}, but space {graph.name!r} has no "
+                "cells; set it to 0."
+            )
+        if graph.has_cells:
+            check_cells(
+                f"macro.{name}, a network of space {graph.name!r},", fields[name]
+            )
+    if graph.has_cells and not graph.shared and fields.cells != fields.search_cells:
         raise InputError(
-            f"retrain.auxiliary_weight is {config.retrain.auxiliary_weight}, but stage "
-            f"2 is {size} pixels wide and the auxiliary head takes 13 to 16; set it to "
-            "0, or change dataset.image_size."
+            f"macro.cells is {fields.cells}, but the {fields.search_cells} searched "
+            f"cells of space {graph.name!r} differ and can't be stacked again; set it "
+            f"to macro.search_cells, {fields.search_cells}."
+        )
+    if graph.has_cells and fields.search_width % 2:
+        raise InputError(
+            f"macro.search_width is {fields.search_width}, but a reduction cell makes "
+            "it of two halves; set an even number."
+        )
+    parts = config.pcdarts.parts
+    if config.method == "pcdarts" and fields.search_width % parts:
+        raise InputError(
+            f"pcdarts.parts is {parts}, which does not divide macro.search_width, "
+            f"{fields.search_width}; set one to fit the other."
+        )
+
+
+def _check_derivation(config: ConfigDict) -> None:
+    """The method has the derivation, and the space too."""
+    graph, derive = config_lib.space(config), config_lib.derivation(config)
+    if graph.inputs_kept and derive != f"keep{graph.inputs_kept}":
+        raise InputError(
+            f"derive is {derive!r}, but nodes of space {graph.name!r} keep exactly "
+            f"{graph.inputs_kept} inputs; set it to 'keep{graph.inputs_kept}' or "
+            "'auto'."
+        )
+    if derive not in METHODS[config.method]:
+        why = "removes nothing while searching"
+        if derive == "target":
+            why = "prunes to its target while searching"
+        raise InputError(
+            f"derive is {derive!r}, but method {config.method!r} {why}; set it to "
+            f"one of {list(METHODS[config.method])}."
+        )
+    regularized = config.method in ("ifnas", "dnas")
+    if config.penalty.schedule == "adaptive" and regularized and derive != "prune":
+        raise InputError(
+            "penalty.schedule is 'adaptive', which answers to prunings, but derive is "
+            f"{derive!r} and prunes nothing while searching; use 'paced' or 'linear'."
+        )
+
+
+def _check_sampling(config: ConfigDict) -> None:
+    """Only IF-NAS samples; a control without sampling adds nothing to a group."""
+    fields = config.sampling
+    for name, default in (("interleaved", 0), ("groups", "modulo")):
+        if fields[name] != default and config.method != "ifnas":
+            raise InputError(
+                f"sampling.{name} is {fields[name]!r}, but method {config.method!r} "
+                f"does not sample; set it to {default!r}, or method to 'ifnas'."
+            )
+    if fields.interleaved and fields.groups == "matched":
+        raise InputError(
+            f"sampling.interleaved is {fields.interleaved}, but with sampling.groups "
+            "'matched' every connection is there already; set it to 0."
+        )
+
+
+def _check_auxiliary(config: ConfigDict) -> None:
+    """The auxiliary head takes what it will be given."""
+    cells = config_lib.space(config).has_cells
+    size = config.dataset.image_size // cost.STEM_STRIDES[config.macro.stem]
+    size //= 4 if cells else 2
+    least, most = (7, 8) if cells else (13, 16)
+    where = "after the second reduction" if cells else "in stage 2"
+    used = "retrain" in config.jobs and config.retrain.auxiliary_weight
+    if used and not least <= size <= most:
+        raise InputError(
+            f"retrain.auxiliary_weight is {config.retrain.auxiliary_weight}, but "
+            f"images are {size} pixels wide {where} and the auxiliary head takes "
+            f"{least} to {most}; set it to 0, or change dataset.image_size."
         )
 
 
@@ -124,9 +214,10 @@ def _check_budget(config: ConfigDict) -> None:
     known.dataset.num_classes = max(1, config.dataset.num_classes)
     graph, sizes = config_lib.space(config), config_lib.macro(known)
     target = config.target_madds
-    fixed = cost.fixed_cost(sizes).madds
-    full = cost.network_cost(sizes, graph.operators, graph.full()).madds
-    if config.derive != "keep1" and not fixed < target < full:
+    fixed = cost.fixed_cost(graph, sizes).madds
+    full = cost.network_cost(graph, sizes, graph.full()).madds
+    has_target = config_lib.derivation(config) in ("prune", "target")
+    if has_target and not fixed < target < full:
         raise InputError(
             f"target_madds is {target:,}, but the network's fixed parts alone have "
             f"{fixed:,} and the whole super-network has {full:,} at width "

@@ -4,16 +4,17 @@ import json
 import numpy as np
 import pytest
 
-from ifnas_jax import architecture, cost
+from ifnas_jax import architecture, cost, draws
 from ifnas_jax.errors import InputError
-from ifnas_jax.spaces.lchain import lchain
+from ifnas_jax.spaces import darts, goldnas, lchain
 
 MACRO = cost.Macro(4, 10, 32, 3, "small")
+CELLS = cost.Macro(4, 10, 32, 3, "small", cells=5)
 
 
-def random_architecture(seed, precursors=4, nodes=(7, 5, 6)):
+def random_architecture(seed):
     rng = np.random.default_rng(seed)
-    space = lchain(precursors, nodes)
+    space = lchain(4, (7, 5, 6))
     kept = []
     for stage in space.full():
         array = stage & (rng.random(stage.shape) < 0.4)
@@ -30,9 +31,27 @@ def valid():
     return architecture.from_kept(space, space.full(), MACRO).to_json()
 
 
+def random_cells(seed, kind):
+    rng = np.random.default_rng(seed)
+    if kind == "darts":
+        space = darts()
+        kept = draws.inputs(space, rng, 2, one_operator=True)
+    else:
+        space = goldnas(5, 3, 3)
+        kept = draws.subsets(space, rng)
+    return architecture.from_kept(space, kept, CELLS)
+
+
+def valid_cells(kind):
+    """A small valid object of `architecture.json`: cells of 2 nodes, L = 3."""
+    space = darts(2, 3) if kind == "darts" else goldnas(3, 2, 3)
+    macro = cost.Macro(4, 10, 32, 3, "small", cells=3)
+    return architecture.from_kept(space, space.full(), macro).to_json()
+
+
 def longest_path(stage, node):
-    """By trying every path back to the input; None where there is none."""
-    if node == 0:
+    """By trying every path back to an input; None where there is none."""
+    if node <= 0:
         return 0
     lengths = [longest_path(stage, edge.src) for edge in stage.inputs(node)]
     return max((1 + length for length in lengths if length is not None), default=None)
@@ -42,9 +61,11 @@ def kept_pairs(stage):
     return {(e.src, e.dst, op) for e in stage.edges for op in e.ops}
 
 
+@pytest.mark.parametrize("kind", ["lchain", "darts", "goldnas"])
 @pytest.mark.parametrize("seed", range(10))
-def test_json_round_trip_keeps_object_and_bytes(seed, tmp_path):
-    original = random_architecture(seed)
+def test_json_round_trip_keeps_object_and_bytes(seed, kind, tmp_path):
+    chain = kind == "lchain"
+    original = random_architecture(seed) if chain else random_cells(seed, kind)
     first, second = tmp_path / "first.json", tmp_path / "second.json"
     original.save(first)
     loaded = architecture.load(first)
@@ -56,16 +77,37 @@ def test_json_round_trip_keeps_object_and_bytes(seed, tmp_path):
 @pytest.mark.parametrize("seed", range(10))
 def test_depth_is_the_longest_path(seed):
     found = random_architecture(seed)
-    expected = tuple(longest_path(stage, stage.num_nodes) for stage in found.stages)
+    expected = tuple(
+        longest_path(stage, stage.graph.num_nodes) for stage in found.stages
+    )
     assert found.depth_per_stage() == expected
+    assert found.depth() == sum(expected)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_depth_of_cells_counts_every_position(seed):
+    found = random_cells(seed, "darts")
+    normal, reduction = (
+        max(longest_path(stage, node) for node in range(1, 5)) for stage in found.stages
+    )
+    assert found.depth_per_stage() == (normal, reduction)
+    # Cells 2 and 4 of 5 reduce.
+    assert found.depth() == 3 * normal + 2 * reduction
+    found = random_cells(seed, "goldnas")
+    expected = tuple(
+        max(longest_path(stage, node) for node in range(1, 4)) for stage in found.stages
+    )
+    assert found.depth_per_stage() == expected
+    assert found.depth() == sum(expected)
 
 
 @pytest.mark.parametrize("seed", range(10))
 def test_only_unread_nodes_are_deleted(seed):
     rng = np.random.default_rng(seed)
-    full = lchain(3, (6, 1, 1)).full()[0]
+    space = lchain(3, (6, 1, 1))
+    full = space.full()[0]
     kept = full & (rng.random(full.shape) < 0.3)
-    (after,) = architecture.delete_unread([kept])
+    (after,) = architecture.delete_unread(space.stages[:1], [kept])
     # A node lives if the last one can be reached from it.
     alive, edges = {6}, kept.any(axis=2)
     for _ in range(6):
@@ -109,12 +151,11 @@ def test_from_kept_refuses_a_used_node_without_input():
 
 def test_cost_is_the_sum_over_kept_operators():
     found = random_architecture(3)
-    total = cost.fixed_cost(MACRO)
-    for stage, operators in zip(
-        found.stages, cost.operator_costs(MACRO, ("sep_conv_3x3",)), strict=True
-    ):
+    total = cost.fixed_cost(found.space, MACRO)
+    for stage, size, width in zip(found.stages, (32, 16, 8), (4, 8, 16), strict=True):
         for edge in stage.edges:
-            total += operators[0] if "sep_conv_3x3" in edge.ops else cost.Cost(0, 0)
+            if "sep_conv_3x3" in edge.ops:
+                total += cost.sep_conv_3x3(size, width, stride=1)
     assert found.cost() == total
     assert found.with_macro(width=8).cost().madds > total.madds
 
@@ -209,6 +250,56 @@ def test_each_fault_has_its_own_message(change, message, tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("kind", "change", "message"),
+    [
+        (
+            "darts",
+            delete("stages", 1),
+            '"stages" has 1 entries; space "darts" with 3 cells has 2',
+        ),
+        (
+            "goldnas",
+            set_at("macro", "cells", 4),
+            '"stages" has 3 entries; space "goldnas" with 4 cells has 4',
+        ),
+        ("darts", set_at("macro", "cells", 2), "has 2 cells, but two of them reduce"),
+        ("goldnas", set_at("macro", "cells", 2), "has 2 cells, but two of them reduce"),
+        ("darts", set_at("macro", "cells", 10**9), '"cells" is 1000000000; give at'),
+        ("darts", delete("macro", "cells"), '"cells" is missing; add it'),
+        ("darts", set_at("macro", "width", 5), "width is 5, .* an even number"),
+        (
+            "darts",
+            set_at(*EDGES, 0, "src", -2),
+            r"edge \(-2, 1\) does not go forward between nodes -1 and 2",
+        ),
+        (
+            "goldnas",
+            set_at("stages", 1, "nodes", 1),
+            r'"nodes" is \[2, 1, 2\]; all cells have as many nodes',
+        ),
+        (
+            "darts",
+            lambda data: [delete(*EDGES, 0)(data) for _ in range(2)],
+            "stage 1: node 1 is used but has no input",
+        ),
+        (
+            "goldnas",
+            set_at("num_precursors", 4),
+            "space.num_precursors is 4, but the last of 2 nodes",
+        ),
+        ("darts", set_at("space", "nas"), "space.name is 'nas'; choose one of"),
+        ("lchain", set_at("macro", "cells", 3), "\"macro\" has an unknown key 'cells'"),
+    ],
+)
+def test_each_fault_of_cells_has_its_own_message(kind, change, message):
+    data = valid() if kind == "lchain" else valid_cells(kind)
+    change(data)
+    with pytest.raises(InputError, match=message) as caught:
+        architecture.from_json(data)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
     ("content", "message"),
     [
         (None, "cannot be read .No such file"),
@@ -251,11 +342,22 @@ def places(data, path=()):
         yield from places(value, (*path, key))
 
 
-@pytest.mark.parametrize("place", list(places(valid())), ids=str)
-def test_strange_values_are_refused_or_kept_as_they_are(place):
+OBJECTS = {
+    "lchain": valid(),
+    "darts": valid_cells("darts"),
+    "goldnas": valid_cells("goldnas"),
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "place"),
+    [(kind, place) for kind, data in OBJECTS.items() for place in places(data)],
+    ids=str,
+)
+def test_strange_values_are_refused_or_kept_as_they_are(kind, place):
     changes = [delete(*place), *(set_at(*place, copy.copy(x)) for x in STRANGE)]
     for change in changes:
-        data = valid()
+        data = copy.deepcopy(OBJECTS[kind])
         change(data)
         try:
             loaded = architecture.from_json(data)

@@ -1,5 +1,6 @@
 import json
 import pathlib
+import re
 
 import pytest
 
@@ -7,6 +8,7 @@ from ifnas_jax import config as config_lib
 from ifnas_jax import cost
 from ifnas_jax.errors import InputError
 from ifnas_jax.flags import load_config
+from ifnas_jax.methods import METHODS
 from ifnas_jax.validation import validate
 
 CONFIGS = pathlib.Path(__file__).parents[1] / "configs"
@@ -19,9 +21,11 @@ def preset(precursors, dataset):
 
 def chain_madds(config):
     sizes, space = config_lib.macro(config), config_lib.space(config)
-    stages = cost.operator_costs(sizes, ("sep_conv_3x3",))
-    return cost.fixed_cost(sizes).madds + sum(
-        nodes * stage[0].madds for nodes, stage in zip(space.nodes, stages, strict=True)
+    return cost.fixed_cost(space, sizes).madds + sum(
+        nodes * cost.sep_conv_3x3(size, width, stride=1).madds
+        for nodes, size, width in zip(
+            space.nodes, sizes.sizes, sizes.widths, strict=True
+        )
     )
 
 
@@ -34,6 +38,160 @@ def test_every_preset_is_valid_and_checking_changes_nothing(precursors, dataset)
     assert config_lib.to_json(config) == before
     assert config.space.num_precursors == precursors
     assert config.dataset.name == dataset
+
+
+@pytest.mark.parametrize("dataset", (*PRESETS, "svhn_cropped"))
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("name", ["darts", "goldnas"])
+def test_every_preset_of_cells_is_valid_with_every_method(name, method, dataset):
+    config = load_config(f"{CONFIGS / name}_space.py:{dataset}")
+    assert (config.space.name, config.dataset.name) == (name, dataset)
+    config.method = method
+    before = config_lib.to_json(config)
+    validate(config)
+    assert config_lib.to_json(config) == before
+    expected = "keep2" if name == "darts" else METHODS[method][0]
+    config_lib.resolve(config, None)
+    assert (config.derive, config.sampling.modulus) == (expected, 4)
+    validate(config)
+
+
+def test_the_networks_of_cells_are_those_of_their_papers():
+    found = {}
+    for name in ("darts", "goldnas"):
+        for dataset in ("imagenet2012", "cifar10"):
+            config = load_config(f"{CONFIGS / name}_space.py:{dataset}")
+            search, final = config_lib.search_macro(config), config_lib.macro(config)
+            assert search.image_size == final.image_size
+            sizes = search.cells, search.width, final.cells, final.width
+            found[name, dataset] = sizes
+    assert found == {
+        ("darts", "imagenet2012"): (8, 16, 14, 48),
+        ("darts", "cifar10"): (8, 16, 20, 36),
+        ("goldnas", "imagenet2012"): (14, 16, 14, 48),
+        ("goldnas", "cifar10"): (14, 16, 14, 36),
+    }
+
+
+@pytest.mark.parametrize(
+    ("space", "method", "precursors", "derive", "modulus"),
+    [
+        ("lchain4", "ifnas", 4, "prune", 4),
+        ("lchain8", "darts", 6, "target", 6),
+        # Of fewer nodes than precursors.
+        ("lchain8", "random", 10, "target", 9),
+    ],
+)
+def test_what_stands_for_a_value_is_resolved(
+    space, method, precursors, derive, modulus
+):
+    config = load_config(f"{CONFIGS / space}.py:mnist5k")
+    config.method, config.space.num_precursors = method, precursors
+    config_lib.resolve(config, None)
+    assert (config.derive, config.sampling.modulus) == (derive, modulus)
+    config.derive, config.sampling.modulus = "keep1", 3
+    config_lib.resolve(config, None)
+    assert (config.derive, config.sampling.modulus) == ("keep1", 3)
+
+
+REFUSED = [
+    (
+        "lchain4",
+        {"method": "darts", "derive": "prune"},
+        "derive is 'prune', .*'target'",
+    ),
+    (
+        "lchain4",
+        {"method": "goldnas", "derive": "target"},
+        "derive is 'target', .*prune",
+    ),
+    ("darts_space", {"derive": "target"}, "derive is 'target', .* set it to 'keep2'"),
+    ("darts_space", {"derive": "keep1"}, "derive is 'keep1', .* set it to 'keep2'"),
+    (
+        "lchain4",
+        {"derive": "keep1", "penalty.schedule": "adaptive"},
+        "penalty.schedule is 'adaptive', .* use 'paced'",
+    ),
+    ("goldnas_space", {"macro.cells": 4}, "macro.cells is 4, .* set it .*, 3"),
+    (
+        "darts_space",
+        {"macro.search_cells": 2},
+        "macro.search_cells, .* 2 cells.*set it",
+    ),
+    ("goldnas_space", {"macro.cells": 0}, "macro.cells, .* 0 cells.*set it"),
+    ("lchain4", {"macro.cells": 8}, "macro.cells is 8, .* no cells; set it to 0"),
+    ("lchain4", {"macro.search_cells": 8}, "macro.search_cells is 8, .* set it to 0"),
+    ("darts_space", {"macro.width": 15}, "width is 15, .* set an even number"),
+    (
+        "darts_space",
+        {"macro.search_width": 7},
+        "macro.search_width is 7, .* even number",
+    ),
+    ("darts_space", {"space.nodes": (4, 4)}, r"space.nodes is \(4, 4\), .* give one"),
+    ("darts_space", {"space.num_precursors": 6}, "space.num_precursors is 6, .* to 5"),
+    (
+        "lchain4",
+        {"method": "pcdarts", "pcdarts.parts": 3},
+        "pcdarts.parts is 3, .* set one to fit",
+    ),
+    (
+        "lchain4",
+        {"method": "dnas", "sampling.interleaved": 1},
+        "sampling.interleaved is 1, .* set it to 0, or method to 'ifnas'",
+    ),
+    (
+        "goldnas_space",
+        {"method": "goldnas", "sampling.groups": "random"},
+        "sampling.groups is 'random', .* set it to 'modulo', or method to 'ifnas'",
+    ),
+    (
+        "lchain4",
+        {"sampling.groups": "matched", "sampling.interleaved": 2},
+        "sampling.interleaved is 2, .* set it to 0",
+    ),
+    (
+        "darts_space",
+        {"dataset.image_size": 40},
+        "auxiliary_weight is 0.4, .* set it to 0",
+    ),
+    ("goldnas_space", {"target_madds": 100}, "target_madds is 100, .* between them"),
+]
+
+
+@pytest.mark.parametrize(("name", "changes", "message"), REFUSED)
+def test_what_does_not_go_together_is_refused_with_the_mend(name, changes, message):
+    config = load_config(f"{CONFIGS / name}.py:mnist5k")
+    validate(config)
+    with config.ignore_type():
+        config.update_from_flattened_dict(changes)
+    with pytest.raises(InputError, match=message) as caught:
+        validate(config)
+    text = str(caught.value)
+    assert text.endswith(".") and "\n" not in text
+    assert not re.search(r"[.] [A-Z]", text)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("pcdarts.parts", 0),
+        ("random.candidates", 0),
+        ("random.band", -0.1),
+        ("random.band", 1.1),
+        ("darts.order", 3),
+        ("sampling.groups", "modulus"),
+        ("bilevel.b1", 1.0),
+        ("bilevel.learning_rate", -1.0),
+        ("goldnas.share", -0.1),
+        ("goldnas.weakest", -1),
+        ("macro.search_cells", -1),
+    ],
+)
+def test_a_bad_field_of_a_method_is_refused_by_its_name(field, value):
+    config = config_lib.default("mnist5k")
+    config.update_from_flattened_dict({field: value})
+    with pytest.raises(InputError, match=rf"{field} is {value!r}.*\.$"):
+        validate(config)
 
 
 @pytest.mark.parametrize("precursors", [4, 6, 8])
@@ -159,8 +317,8 @@ def test_an_unknown_field_can_not_be_set():
 def test_the_target_may_be_anything_between_fixed_parts_and_super_network(precursors):
     config = preset(precursors, "mnist5k")
     sizes, space = config_lib.macro(config), config_lib.space(config)
-    fixed = cost.fixed_cost(sizes).madds
-    full = cost.network_cost(sizes, space.operators, space.full()).madds
+    fixed = cost.fixed_cost(space, sizes).madds
+    full = cost.network_cost(space, sizes, space.full()).madds
     for target, valid in [(fixed, 0), (fixed + 1, 1), (full - 1, 1), (full, 0)]:
         config.target_madds = target
         if valid:

@@ -4,21 +4,25 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
 
 from ifnas_jax import inspect
-from ifnas_jax.architecture import Architecture, KeptEdge, KeptStage
+from ifnas_jax.architecture import Architecture, KeptEdge, KeptStage, from_kept
 from ifnas_jax.cost import Macro
+from ifnas_jax.spaces import darts, lchain
 
 SEP, SKIP = "sep_conv_3x3", "skip_connect"
-LCHAIN4 = str(pathlib.Path(__file__).parents[1] / "configs" / "lchain4.py")
+CONFIGS = pathlib.Path(__file__).parents[1] / "configs"
+LCHAIN4 = str(CONFIGS / "lchain4.py")
 
 
 @pytest.fixture
 def architecture_file(tmp_path):
+    space = lchain(3, (4, 1, 2))
     stages = (
         KeptStage(
-            4,
+            space.stages[0],
             (
                 KeptEdge(0, 1, (SEP,)),
                 KeptEdge(0, 2, (SEP,)),
@@ -27,12 +31,12 @@ def architecture_file(tmp_path):
                 KeptEdge(2, 4, (SEP,)),
             ),
         ),
-        KeptStage(1, (KeptEdge(0, 1, (SEP,)),)),
-        KeptStage(2, (KeptEdge(0, 2, (SKIP,)),)),
+        KeptStage(space.stages[1], (KeptEdge(0, 1, (SEP,)),)),
+        KeptStage(space.stages[2], (KeptEdge(0, 2, (SKIP,)),)),
     )
     macro = Macro(8, 10, 28, 1, "small")
     path = tmp_path / "architecture.json"
-    Architecture("lchain", 3, stages, macro).save(path)
+    Architecture(space, stages, macro).save(path)
     return str(path)
 
 
@@ -68,7 +72,9 @@ def test_table_of_an_architecture(capsys, architecture_file):
     code, out, _ = run(capsys, f"--architecture={architecture_file}")
     lines = [line.split("  ") for line in out.splitlines()]
     assert code == 0
-    assert ["depth", "5 (3 + 1 + 1)"] in [[s.strip() for s in x if s] for x in lines]
+    assert ["depth", "5 (3, 1, 1 in each)"] in [
+        [s.strip() for s in x if s] for x in lines
+    ]
 
 
 def test_json_of_a_config(capsys):
@@ -87,6 +93,42 @@ def test_json_of_a_config(capsys):
     }
     assert (facts["edges"], facts["chain_madds"]) == (206, 524_296_960)
     assert facts["interleaved_pairs"] == [0, 0, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("name", "edges", "size", "paper"),
+    [("darts_space", 28, 9.327, 18.032), ("goldnas_space", 196, 117.486, 117.486)],
+)
+def test_json_of_the_spaces_of_cells(capsys, name, edges, size, paper):
+    code, out, _ = run(capsys, f"--config={CONFIGS / name}.py", "--json")
+    facts = json.loads(out)
+    assert (code, facts["edges"]) == (0, edges)
+    assert round(facts["log10_size"], 3) == size
+    assert round(facts["log10_size_paper"], 3) == paper
+    # One node at a time, in every cell.
+    assert facts["groups"] == [[[4], [1], [2], [3]]] * (edges // 14)
+    assert facts["interleaved_pairs"] == [0, 0, 0, 0]
+    assert facts["supernet_madds"] > facts["chain_madds"] > 0
+    _, table, _ = run(capsys, f"--config={CONFIGS / name}.py")
+    assert "4 sampling groups" in table
+
+
+def test_architecture_of_cells(capsys, tmp_path):
+    space = darts(2, 3)
+    kept = [stage & (np.arange(3) < 2)[:, None] for stage in space.full()]
+    path = str(tmp_path / "architecture.json")
+    from_kept(space, kept, Macro(8, 10, 28, 1, "small", cells=5)).save(path)
+    code, out, _ = run(capsys, f"--architecture={path}", "--json")
+    facts = json.loads(out)
+    # Three normal and two reduction cells, in which 0-1-2 is the longest path.
+    assert (code, facts["depth"], facts["depth_per_stage"]) == (0, 10, [2, 2])
+    # (-1, 1), (0, 1), (0, 2) and (1, 2) in each kind, with both operators.
+    assert facts["ops"] == {SEP: 8, SKIP: 8}
+    assert facts["precursor_histogram"] == {"1": 4, "2": 4, "3": 0}
+    # (-1, 1) with (0, 2).
+    assert facts["interleaved_pairs"] == 2
+    code, table, _ = run(capsys, f"--architecture={path}")
+    assert (code, "reduction cell  2 of 2" in table) == (0, True)
 
 
 def test_fields_of_a_config_can_be_set(capsys):

@@ -3,7 +3,7 @@ import pytest
 
 from ifnas_jax import masks
 from ifnas_jax.architecture import delete_unread
-from ifnas_jax.spaces.lchain import lchain
+from ifnas_jax.spaces import darts, lchain
 
 SPACE = lchain(4, (7, 5, 6))
 
@@ -18,7 +18,7 @@ def random_kept(seed):
             if not array[row].any():
                 array[(row, *rng.choice(np.argwhere(node)))] = True
         kept.append(array)
-    return delete_unread(kept)
+    return delete_unread(SPACE.stages, kept)
 
 
 def nearest_pairs(stage, node):
@@ -49,7 +49,9 @@ def read_nodes(stage, members):
 def test_group_keeps_its_nodes_whole_and_the_others_on_their_backbone(seed):
     kept = random_kept(seed)
     nodes = ((1, 5), (2,), (3, 6))
-    for stage, members, mask in zip(kept, nodes, masks.group(kept, nodes), strict=True):
+    for stage, members, mask in zip(
+        kept, nodes, masks.group(SPACE, kept, nodes), strict=True
+    ):
         read = read_nodes(stage, members)
         for node in range(1, len(stage) + 1):
             expected = pairs(stage, node) if node in members else set()
@@ -61,10 +63,22 @@ def test_group_keeps_its_nodes_whole_and_the_others_on_their_backbone(seed):
             assert mask.gated[node - 1] == mask.learned[node - 1] == learns
 
 
+def test_group_of_a_cell_is_one_node_whole_and_the_others_on_their_backbone():
+    space = darts()
+    kept = space.full()
+    kept[1][2, 0] = False  # The reduction's node 3 lost pre-1.
+    for stage, mask in zip(kept, masks.group(space, kept, ((2,), (2,))), strict=True):
+        assert pairs(mask.active, 2) == pairs(stage, 2)
+        for node in (1, 3, 4):
+            # All nodes are outputs, so none is passed by.
+            assert pairs(mask.active, node) == nearest_pairs(stage, node) != set()
+        assert mask.gated.tolist() == mask.learned.tolist() == [0, 1, 0, 0]
+
+
 def test_unlearned_counts_nodes_that_every_group_passes_by():
     kept = SPACE.full()
     groups = [[(n,), (), ()] for n in range(1, 8)]
-    steps = lambda: masks.stack([masks.group(kept, g) for g in groups])  # noqa: E731
+    steps = lambda: masks.stack([masks.group(SPACE, kept, g) for g in groups])  # noqa: E731
     # The other two stages have no groups here: 5 + 6 nodes never learn.
     assert masks.unlearned(kept, steps()) == 11
     kept[0][4, 0] = False  # The backbone goes from 3 to 5; only groups 6 and 7 read 4.
@@ -94,7 +108,7 @@ def test_added_connections_are_gated_beside_the_backbone():
     kept = SPACE.full()
     kept[0][6, 2] = False  # (4, 7) was pruned, so it can't be added
     added = (((1, 4), (4, 7)), (), ())
-    first, second, _ = masks.group(kept, ((5,), (), ()), added)
+    first, second, _ = masks.group(SPACE, kept, ((5,), (), ()), added)
     assert pairs(first.active, 4) == {(0, 0), (0, 1), (2, 0), (2, 1)}
     assert pairs(first.active, 7) == {(0, 0), (0, 1)}
     assert np.flatnonzero(first.gated).tolist() == [3, 4]
@@ -113,7 +127,7 @@ def test_whole_gates_everything_and_learns_on_demand(learned):
 
 def test_masks_are_copies_and_stack_along_a_new_first_axis():
     kept = random_kept(1)
-    steps = [masks.whole(kept, False), masks.group(kept, ((1,), (2,), (3,)))]
+    steps = [masks.whole(kept, False), masks.group(SPACE, kept, ((1,), (2,), (3,)))]
     stacked = masks.stack(steps)
     kept[0][:] = False
     assert steps[0][0].active.any()

@@ -5,13 +5,13 @@ import pytest
 
 from ifnas_jax import architecture, cost, pruning
 from ifnas_jax.errors import InputError
-from ifnas_jax.spaces.lchain import lchain
+from ifnas_jax.spaces import darts, goldnas, lchain
 
 SPACE = lchain(3, (6, 4, 5))
 MACRO = cost.Macro(4, 10, 32, 3, "small")
-FIXED = cost.fixed_cost(MACRO).madds
-SEP = [stage[0].madds for stage in cost.operator_costs(MACRO, ("sep_conv_3x3",))]
-FULL = cost.network_cost(MACRO, SPACE.operators, SPACE.full()).madds
+FIXED = cost.fixed_cost(SPACE, MACRO).madds
+SEP = [cost.sep_conv_3x3(*sizes, 1).madds for sizes in ((32, 4), (16, 8), (8, 16))]
+FULL = cost.network_cost(SPACE, MACRO, SPACE.full()).madds
 CHAIN = FIXED + sum(n * madds for n, madds in zip(SPACE.nodes, SEP, strict=True))
 
 
@@ -103,7 +103,7 @@ def check_account(before, after, removals):
         assert madds == madds_of(kept)
     assert same(kept, after)
     # Nothing unread is left, and every node that is read has an input.
-    assert same(architecture.delete_unread(after), after)
+    assert same(architecture.delete_unread(SPACE.stages, after), after)
     architecture.from_kept(SPACE, after, MACRO)
 
 
@@ -238,7 +238,7 @@ def test_keep_one_takes_each_nodes_strongest_edge(seed):
     kept = [stage & (rng.random(stage.shape) < 0.7) for stage in SPACE.full()]
     for stage in kept:
         stage[:, 0, 0] = True
-    kept = architecture.delete_unread(kept)
+    kept = architecture.delete_unread(SPACE.stages, kept)
     expected = [np.zeros_like(stage) for stage in kept]
     for s, node in itertools.chain(
         *([(s, n) for n in range(1, count + 1)] for s, count in enumerate(SPACE.nodes))
@@ -252,8 +252,189 @@ def test_keep_one_takes_each_nodes_strongest_edge(seed):
                     strongest, where = strength, (node - 1, column)
         if where:
             expected[s][where] = kept[s][where]
-    result = pruning.keep_one(kept, beta, alpha)
-    assert same(result, architecture.delete_unread(expected))
+    strength = [b[:, :, None] * a for b, a in zip(beta, alpha, strict=True)]
+    result = pruning.keep_strongest(SPACE, kept, strength, inputs=1)
+    assert same(result, architecture.delete_unread(SPACE.stages, expected))
     found = architecture.from_kept(SPACE, result, MACRO)
     for stage in found.stages:
         assert len(stage.nodes()) == len(stage.edges) == stage.depth()
+
+
+DARTS, GOLDNAS = darts(3, 4), goldnas(3, 3, 4)
+CELLS = cost.Macro(4, 10, 32, 3, "small", cells=3)
+
+
+def random_strength(space, seed):
+    rng = np.random.default_rng(seed)
+    return [rng.random(stage.shape) for stage in space.full()]
+
+
+def without(kept, stage, *pair):
+    kept = [array.copy() for array in kept]
+    kept[stage][pair] = False
+    return kept
+
+
+def test_all_gates_closed_leaves_each_node_of_a_cell_its_strongest_pair():
+    strength = random_strength(DARTS, 0)
+    beta = [0.01 * array.max(axis=2) for array in strength]
+    alpha = [0.01 * array for array in strength]
+    after, removals = pruning.below_threshold(
+        DARTS, CELLS, DARTS.full(), beta, alpha, 0.01
+    )
+    for array, full, values in zip(after, DARTS.full(), strength, strict=True):
+        values = np.where(full, values, -1).reshape(3, -1)
+        assert array.reshape(3, -1).sum(axis=1).tolist() == [1, 1, 1]
+        assert np.array_equal(
+            array.reshape(3, -1).argmax(axis=1), values.argmax(axis=1)
+        )
+    # Nodes that no other node reads are outputs all the same.
+    assert {removal.reason for removal in removals} <= {"edge gate", "operator gate"}
+    assert removals[-1].madds == cost.network_cost(DARTS, CELLS, after).madds
+
+
+def cheapest_cells(space, kept):
+    """MAdds of the network in which each node has its cheapest pair alone."""
+    least = []
+    for array, costs in zip(kept, cost.pair_costs(space, CELLS), strict=True):
+        prices = np.where(array, costs.madds, np.inf).reshape(len(array), -1)
+        one = np.zeros(prices.shape, bool)
+        one[np.arange(len(one)), prices.argmin(axis=1)] = True
+        least.append(one.reshape(array.shape))
+    return cost.network_cost(space, CELLS, least).madds
+
+
+@pytest.mark.parametrize("space", [DARTS, GOLDNAS], ids=["darts", "goldnas"])
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.5])
+@pytest.mark.parametrize("seed", range(3))
+def test_to_target_in_cells_meets_all_that_can_be_met(space, share, seed):
+    kept, strength = space.full(), random_strength(space, seed)
+    full, least = (
+        cost.network_cost(space, CELLS, kept).madds,
+        cheapest_cells(space, kept),
+    )
+    target = round(least + share * (full - least))
+    after, removals = pruning.to_target(space, CELLS, kept, strength, target)
+    order = sorted(
+        (strength[s][tuple(pair)], s, *pair)
+        for s, array in enumerate(kept)
+        for pair in np.argwhere(array).tolist()
+    )
+    slow = kept
+    for _, stage, *pair in order:
+        if cost.network_cost(space, CELLS, slow).madds <= target:
+            break
+        fewer = without(slow, stage, *pair)
+        if fewer[stage][pair[0]].any() and cheapest_cells(space, fewer) <= target:
+            slow = fewer
+    assert same(after, slow)
+    madds = cost.network_cost(space, CELLS, after).madds
+    assert removals[-1].madds == madds <= target
+    assert {removal.reason for removal in removals} == {"weakest"}
+
+
+def test_to_target_refuses_less_than_the_cheapest_cells():
+    kept = GOLDNAS.full()
+    target = cheapest_cells(GOLDNAS, kept) - 1
+    with pytest.raises(InputError, match=f"target_madds is {target:,}, but"):
+        pruning.to_target(GOLDNAS, CELLS, kept, random_strength(GOLDNAS, 0), target)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_keep_two_takes_each_nodes_two_strongest_edges_and_their_best_operator(seed):
+    rng = np.random.default_rng(seed)
+    kept = [array & (rng.random(array.shape) < 0.8) for array in DARTS.full()]
+    for array in kept:
+        array[:, 0, 0] = True
+    strength = random_strength(DARTS, seed)
+    expected = [np.zeros_like(array) for array in kept]
+    for s, array in enumerate(kept):
+        for row in range(3):
+            best = {}
+            for column, op in np.argwhere(array[row]).tolist():
+                value = strength[s][row, column, op]
+                best[column] = max(best.get(column, (-1, 0)), (value, op))
+            for column in sorted(best, key=best.get)[-2:]:
+                expected[s][row, column, best[column][1]] = True
+    result = pruning.keep_strongest(DARTS, kept, strength, inputs=2)
+    assert same(result, expected)
+    assert {int(array[row].sum()) for array in result for row in range(3)} <= {1, 2}
+
+
+def slow_small_shares(kept, strength, target, share, weakest, weak_share, inputs):
+    """First all small shares, the smallest first; then some more, one at a time."""
+    gone = []
+
+    def attempt(stage, pair):
+        """Whether the pair could go."""
+        nonlocal kept
+        if not kept[stage][pair]:
+            return False
+        fewer = without(kept, stage, *pair)
+        before, after = (x[stage][pair[0]].any(axis=1).sum() for x in (kept, fewer))
+        if after < min(before, inputs):
+            return False
+        kept = architecture.delete_unread(SPACE.stages, fewer)
+        gone.append((stage, *pair))
+        return True
+
+    def pairs_under(limit):
+        return sorted(
+            (strength[s][tuple(pair)], s, tuple(pair))
+            for s, array in enumerate(kept)
+            for pair in np.argwhere(array).tolist()
+            if strength[s][tuple(pair)] < limit
+        )
+
+    def met():
+        return cost.network_cost(SPACE, MACRO, kept).madds <= target
+
+    for _, stage, pair in pairs_under(share):
+        if not met():
+            attempt(stage, pair)
+    more = 0
+    for value, stage, pair in pairs_under(weak_share):
+        if not met() and value >= share and more < weakest:
+            more += attempt(stage, pair)
+    return kept, gone, more
+
+
+@pytest.mark.parametrize("inputs", [1, 2])
+@pytest.mark.parametrize(
+    ("target", "share", "weak_share", "all_the_weakest"),
+    [
+        (0, 0.3, 0.9, True),
+        (0, 0.0, 0.1, False),  # too few are that weak
+        (round(1.4 * CHAIN), 0.3, 0.9, False),  # the target is met on the way
+    ],
+)
+@pytest.mark.parametrize("seed", range(3))
+def test_small_shares_go_and_some_of_the_weakest(
+    seed, target, share, weak_share, all_the_weakest, inputs
+):
+    before, strength = SPACE.full(), random_strength(SPACE, seed)
+    after, removals = pruning.small_shares(
+        SPACE,
+        MACRO,
+        before,
+        strength,
+        target=target,
+        share=share,
+        weakest=20,
+        weak_share=weak_share,
+        inputs=inputs,
+    )
+    slow, gone, more = slow_small_shares(
+        before, strength, target, share, 20, weak_share, inputs
+    )
+    assert same(after, slow)
+    assert same(before, SPACE.full())
+    check_account(before, after, removals)
+    prompted = [removal for removal in removals if removal.reason != "unread"]
+    assert gone == [
+        (r.stage - 1, r.dst - 1, r.dst - r.src - 1, SPACE.operators.index(r.op))
+        for r in prompted
+    ]
+    assert sum(removal.reason == "weakest" for removal in prompted) == more
+    assert (more == 20) == all_the_weakest
+    assert (removals[-1].madds <= target) == (target > 0)

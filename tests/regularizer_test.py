@@ -116,6 +116,7 @@ def test_paced_grows_mu_only_when_madds_fall_too_slowly():
     config = config_lib.default("mnist5k")
     schedule = make_schedule(config)
     config.target_madds = 10_000_000
+    config.derive = "prune"
     config.penalty.update(prune_epochs=10.0)  # steps 100 to 200: 5 loops
     adapt = lambda step, before, after: regularizer.next_strength(  # noqa: E731
         config,

@@ -46,7 +46,7 @@ def run():
     search, mu = make_search(), np.full(2, 0.5, np.float32)
     kept = list(search.net.space.full())
     kept[0][2, 1] = False  # An edge that was pruned.
-    masks = search.method.masks(tuple(kept))
+    masks = search.method.masks(tuple(kept), 0)
     state = initial_state(search)
     step, _ = training.compile_step(make_step(search), (state, masks, mu, make_batch()))
     states = [state]
@@ -102,7 +102,7 @@ def test_replicas_stay_the_same_bytes():
 def check_replicas():
     assert jax.device_count() == 2
     search, mu = make_search(), np.full(2, 0.5, np.float32)
-    masks = search.method.masks(search.net.space.full())
+    masks = search.method.masks(search.net.space.full(), 0)
     state = initial_state(search)
     step, _ = training.compile_step(make_step(search), (state, masks, mu, make_batch()))
     first = jax.tree.leaves(state)

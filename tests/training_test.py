@@ -36,6 +36,46 @@ def test_sgd_is_pytorchs_where_active_and_stands_still_elsewhere():
         np.testing.assert_allclose(params[key], ours[key], rtol=1e-5, atol=1e-6)
 
 
+def test_adam_is_pytorchs_where_active_and_starts_with_its_phase():
+    rng = np.random.default_rng(0)
+    lr, b1, b2, decay = 0.1, 0.5, 0.999, 0.01
+    optimizer = training.adam(lr, b1, b2, decay)
+    params = jnp.float32(rng.normal(size=6))
+    state = optimizer.init(params)
+    active = np.array([1, 1, 0, 1, 0, 1], bool)
+    ours, m, v, count = np.array(params, float), np.zeros(6), np.zeros(6), 0
+    for step in range(8):
+        moving = active & (step >= 3)
+        grads = rng.normal(size=6) if step >= 3 else np.zeros(6)
+        before = jax.device_get(state)
+        updates, state = optimizer.update(
+            jnp.float32(grads), state, params, active=moving
+        )
+        params = params + updates
+        if step < 3:
+            assert jax.tree.all(jax.tree.map(np.array_equal, before, state))
+        else:
+            count += 1
+            grads = grads + decay * ours
+            m, v = b1 * m + (1 - b1) * grads, b2 * v + (1 - b2) * grads**2
+            change = lr * m / (1 - b1**count)
+            change /= np.sqrt(v / (1 - b2**count)) + 1e-8
+            ours = np.where(moving, ours - change, ours)
+        np.testing.assert_allclose(params, ours, rtol=1e-5, atol=1e-6)
+    assert count == 5
+
+
+def test_the_momentum_of_sgd_is_found_in_its_state():
+    optimizer = training.sgd(0.1, 0.9, 0.0, clip=None)
+    params = {"a": jnp.arange(3.0)}
+    state = optimizer.init(params)
+    for _ in range(2):
+        active = {"a": jnp.array([True, True, False])}
+        grads = {"a": jnp.ones(3)}
+        _, state = optimizer.update(grads, state, params, active=active)
+    np.testing.assert_allclose(training.momentum_trace(state)["a"], [1.9, 1.9, 0])
+
+
 @pytest.mark.parametrize("classes", [3, 12])
 def test_hits_count_every_row_once(classes):
     rng = np.random.default_rng(0)

@@ -1,66 +1,70 @@
-"""The relaxation of the paper: independent sigmoid gates on edges and operators.
+"""What relaxations share: logits, the scale of a node, sigmoid gates.
 
-Node n in an active group computes x_n = Σ_l Σ_o w · o(x_{n-l}) with
-w = g(β_{n,l}) · g(α_{n,l,o}) / Z_n and g = sigmoid; a node outside it takes its
-backbone edge with constant weight.
+Node n in an active group computes x_n = Σ_l Σ_o w · o(x_{n-l}), w = g_{n,l,o} / Z_n; a
+node outside it takes its backbone edge with constant weight. What g is, is the
+method's: g(β)·g(α) with independent sigmoid gates in the paper (`sigmoid_logs`).
 """
+
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from ifnas_jax.masks import Masks
-from ifnas_jax.methods.interface import Arch, Gates
-from ifnas_jax.regularizer import stage_penalty
+from ifnas_jax.methods.interface import Arch
 from ifnas_jax.spaces.graph import Space
 
 
-def init(rng: jax.Array, space: Space, scale: float) -> Arch:
-    """Logits from scale·N(0, 1), so that every gate starts near 0.5."""
+def init(
+    rng: jax.Array, space: Space, scale: float, names: Sequence[str] = ("beta", "alpha")
+) -> Arch:
+    """Logits from scale·N(0, 1), so that every gate starts near its middle.
+
+    Args:
+      rng: a key.
+      space: the space.
+      scale: standard deviation.
+      names: "beta", a logit per edge, and "alpha", one per (edge, operator).
+    """
     keys = jax.random.split(rng, (len(space.stages), 2))
     shapes = [stage.valid().shape for stage in space.stages]
-    operators = len(space.operators)
+    tails = {"beta": (), "alpha": (len(space.operators),)}
     return {
-        "beta": tuple(
-            scale * jax.random.normal(key[0], shape)
+        name: tuple(
+            scale * jax.random.normal(key[list(tails).index(name)], shape + tails[name])
             for key, shape in zip(keys, shapes, strict=True)
-        ),
-        "alpha": tuple(
-            scale * jax.random.normal(key[1], (*shape, operators))
-            for key, shape in zip(keys, shapes, strict=True)
-        ),
+        )
+        for name in names
     }
 
 
 def stage_weights(
-    beta: jax.Array,
-    alpha: jax.Array,
+    logs: jax.Array,
     active: jax.Array,
     gated: jax.Array,
+    num_inputs: np.ndarray,
     node_scale: str,
 ) -> jax.Array:
     """What multiplies each operator's output in one stage.
 
-    With `node_scale` "unit", Z_n = Σ_l g(β_l)·mean_o g(α_{l,o}) without gradient: the
-    total weight of a node's inputs is 1 at every moment, gates do not compete through
-    Z, and a node with one pair left is exactly the derived network's. With
-    "official", Z_n is half the unpruned number of inputs, as in the authors' code.
+    With `node_scale` "unit", Z_n = Σ_l mean_o g_{l,o} without gradient: the total
+    weight of a node's inputs is 1 at every moment, gates do not compete through Z, and
+    a node with one pair left is exactly the derived network's. With "official", Z_n is
+    half the unpruned number of inputs, as in the authors' code.
 
     Args:
-      beta: logits of the edges, [N, L].
-      alpha: logits of the operators, [N, L, O].
+      logs: ln g, [N, L, O].
       active: bool [N, L, O].
       gated: bool [N].
+      num_inputs: unpruned edges of each node, [N].
       node_scale: "unit" or "official".
 
     Returns:
       [N, L, O], zero at inactive pairs.
     """
-    num_nodes, num_precursors, _ = active.shape
-    logs = jax.nn.log_sigmoid(beta)[:, :, None] + jax.nn.log_sigmoid(alpha)
     if node_scale == "official":
-        inputs = np.minimum(np.arange(1, num_nodes + 1), num_precursors)
-        scale = jnp.asarray(inputs / 2, logs.dtype)
+        scale = jnp.asarray(num_inputs / 2, logs.dtype)
         constant = 1 / scale
         gates = jnp.where(active, jnp.exp(logs), 0.0)
     else:
@@ -81,40 +85,43 @@ def stage_weights(
     return jnp.where(active, weights, 0.0)
 
 
-def weights(arch: Arch, masks: Masks, node_scale: str) -> list[jax.Array]:
-    """`stage_weights` of every stage."""
+def weights(
+    logs: Sequence[jax.Array], masks: Masks, space: Space, node_scale: str
+) -> list[jax.Array]:
+    """`stage_weights` of every stage, from ln g of every stage."""
     return [
-        stage_weights(beta, alpha, stage.active, stage.gated, node_scale)
-        for beta, alpha, stage in zip(arch["beta"], arch["alpha"], masks, strict=True)
+        stage_weights(
+            own, stage.active, stage.gated, graph.valid().sum(axis=1), node_scale
+        )
+        for own, stage, graph in zip(logs, masks, space.stages, strict=True)
     ]
 
 
-def penalty(arch: Arch, masks: Masks) -> tuple[jax.Array, jax.Array]:
-    """The two sums of Eq. (3), over all stages."""
-    edges, operators = zip(
-        *(
-            stage_penalty(
-                jax.nn.sigmoid(beta),
-                jax.nn.sigmoid(alpha),
-                stage.active,
-                stage.learned,
-            )
-            for beta, alpha, stage in zip(
-                arch["beta"], arch["alpha"], masks, strict=True
-            )
-        ),
-        strict=True,
-    )
-    return sum(edges), sum(operators)
+def sigmoid_logs(arch: Arch) -> list[jax.Array]:
+    """Ln g of independent sigmoid gates: g(β)·g(α), or g(α) where there is no β."""
+    logs = [jax.nn.log_sigmoid(alpha) for alpha in arch["alpha"]]
+    if "beta" not in arch:
+        return logs
+    return [
+        jax.nn.log_sigmoid(beta)[:, :, None] + own
+        for beta, own in zip(arch["beta"], logs, strict=True)
+    ]
 
 
-def gates(arch: Arch) -> Gates:
-    """The gates of host copies of the logits, in float64."""
+def softmax_logs(logits: jax.Array, active: jax.Array) -> jax.Array:
+    """Ln softmax along the last axis, over the entries that are active."""
+    # A finite stand-in: where nothing is active nothing may become NaN.
+    return jax.nn.log_softmax(jnp.where(active, logits, -1e9), axis=-1)
 
-    def sigmoid(x):
-        return 1 / (1 + np.exp(-np.asarray(x, np.float64)))
 
-    return Gates(
-        tuple(sigmoid(beta) for beta in arch["beta"]),
-        tuple(sigmoid(alpha) for alpha in arch["alpha"]),
-    )
+def sigmoid(x) -> np.ndarray:
+    """On the host, in float64."""
+    return np.exp(-np.logaddexp(0, -np.asarray(x, np.float64)))
+
+
+def softmax(logits, on: np.ndarray) -> np.ndarray:
+    """On the host, in float64: along the last axis, over the entries that are on."""
+    logits = np.where(on, np.asarray(logits, np.float64), -np.inf)
+    largest = logits.max(axis=-1, keepdims=True)
+    exp = np.exp(logits - np.where(largest > -np.inf, largest, 0.0))
+    return exp / np.maximum(exp.sum(axis=-1, keepdims=True), 1e-300)

@@ -4,11 +4,50 @@
 JAX, and a test holds the two together.
 """
 
+from typing import NamedTuple
+
 import flax.linen as nn
 import jax.numpy as jnp
 
 from ifnas_jax.cost import Macro
-from ifnas_jax.nn.ops import BatchNorm, Conv, Sep
+from ifnas_jax.nn.ops import BatchNorm, Conv, FactorizedReduce, Sep
+from ifnas_jax.spaces.graph import Space
+
+
+class FixedParts(NamedTuple):
+    """What surrounds the searched stages, as Linen modules.
+
+    Attributes:
+      stem: (images, train) -> what the first position is given, a tuple of as many
+        arrays as a stage has inputs.
+      inputs: a position: (the same arrays of the outputs before it, train) -> its input
+        nodes, the farthest first, [inputs, batch, height, width, channels].
+      classifier: (the last output, train) -> logits.
+    """
+
+    stem: nn.Module
+    inputs: list[nn.Module]
+    classifier: nn.Module
+
+
+def fixed_parts(space: Space, macro: Macro, **how) -> FixedParts:
+    """The modules of a network; `how` has their `dtype` and `sync`."""
+    positions = space.positions(macro.cells)
+    names = [f"input{index + 1}" for index in range(len(positions))]
+    if space.has_cells:
+        inputs = [
+            CellInput(macro.widths[position.level], **how, name=name)
+            for position, name in zip(positions, names, strict=True)
+        ]
+        # A reduction is at the level of its output, as are its nodes; its input nodes
+        # have the size of the cell before it.
+        stem = CellStem(macro, **how, name="stem")
+        return FixedParts(stem, inputs, CellClassifier(macro, name="classifier"))
+    inputs = [
+        StageInput(macro, index, **how, name=name) for index, name in enumerate(names)
+    ]
+    classifier = Classifier(macro, **how, name="classifier")
+    return FixedParts(Stem(macro, **how, name="stem"), inputs, classifier)
 
 
 def max_pool(x):
@@ -36,7 +75,7 @@ class Reduction(nn.Module):
 
 
 class Stem(nn.Module):
-    """From the image to the width and resolution of the first stage."""
+    """From the image to the width and resolution of a chain's first stage."""
 
     macro: Macro
     dtype: jnp.dtype = jnp.float32
@@ -44,18 +83,19 @@ class Stem(nn.Module):
 
     @nn.compact
     def __call__(self, images, train: bool):
-        """[batch, size, size, channels] to [batch, size1, size1, C]."""
+        """[batch, size, size, channels] to one array [batch, size1, size1, C]."""
         how = {"dtype": self.dtype, "sync": self.sync}
         x = images.astype(self.dtype)
         if self.macro.stem == "small":
-            return Conv(self.macro.width, 3, **how, name="conv")(x, train)
+            return (Conv(self.macro.width, 3, **how, name="conv")(x, train),)
         x = Conv(32, 3, 2, **how, name="conv")(x, train)
         x = Reduction(48, depth=2, **how, name="reduction1")(x, train)
-        return Reduction(self.macro.width, depth=2, **how, name="reduction2")(x, train)
+        last = Reduction(self.macro.width, depth=2, **how, name="reduction2")
+        return (last(x, train),)
 
 
 class StageInput(nn.Module):
-    """Node 0 of a stage, from the output of what is before it."""
+    """Node 0 of a chain's stage, from the output of what is before it."""
 
     macro: Macro
     stage: int
@@ -65,11 +105,12 @@ class StageInput(nn.Module):
     @nn.compact
     def __call__(self, x, train: bool):
         """Stage 1 keeps the shape; the others halve the size and double the width."""
-        width = self.macro.stage_widths[self.stage]
+        width = self.macro.widths[self.stage]
         if self.stage == 0:
-            return x + Sep(width, self.dtype, self.sync, name="sep")(x, train)
+            x += Sep(width, self.dtype, self.sync, name="sep")(x, train)
+            return x[None]
         reduction = Reduction(width, 1, self.dtype, self.sync, name="reduction")
-        return reduction(x, train)
+        return reduction(x, train)[None]
 
 
 class Classifier(nn.Module):
@@ -82,7 +123,7 @@ class Classifier(nn.Module):
     @nn.compact
     def __call__(self, x, train: bool):
         """[batch, size3, size3, 4C] to float32 logits [batch, classes]."""
-        features = 4 * self.macro.stage_widths[2]
+        features = 4 * self.macro.widths[2]
         x = Sep(features, self.dtype, self.sync, name="sep")(x, train)
         x = nn.relu(BatchNorm(self.dtype, self.sync, name="norm")(x, train))
         # The mean and the logits in float32: half precision is felt there.
@@ -90,10 +131,66 @@ class Classifier(nn.Module):
         return nn.Dense(self.macro.num_classes, name="dense")(x)
 
 
-class Auxiliary(nn.Module):
-    """The auxiliary classifier on stage 2's output (training only).
+class CellStem(nn.Module):
+    """From the image to what the first cell is given."""
 
-    It is built for 14×14 and takes 13 to 16 pixels; `validation` says so in time.
+    macro: Macro
+    dtype: jnp.dtype = jnp.float32
+    sync: bool = False
+
+    @nn.compact
+    def __call__(self, images, train: bool):
+        """Two arrays [batch, size, size, channels], of `cost.cell_inputs`' sizes."""
+        how = {"dtype": self.dtype, "sync": self.sync}
+        x, width = images.astype(self.dtype), self.macro.width
+        if self.macro.stem == "small":
+            x = Conv(3 * width, 3, **how, name="conv")(x, train)
+            return x, x
+        x = Conv(width // 2, 3, 2, **how, name="conv1")(x, train)
+        first = Conv(width, 3, 2, **how, name="conv2")(nn.relu(x), train)
+        return first, Conv(width, 3, 2, **how, name="conv3")(nn.relu(first), train)
+
+
+class CellInput(nn.Module):
+    """Nodes -1 and 0 of a cell, from the outputs of the two cells before it."""
+
+    features: int
+    dtype: jnp.dtype = jnp.float32
+    sync: bool = False
+
+    @nn.compact
+    def __call__(self, before_last, last, train: bool):
+        """[2, batch, h, w, features], of the size of `last`."""
+        how = {"dtype": self.dtype, "sync": self.sync}
+        nodes = []
+        for name, x in (("before_last", before_last), ("last", last)):
+            if x.shape[1] == last.shape[1]:
+                x = Conv(self.features, 1, **how, name=name)(nn.relu(x), train)
+            else:
+                x = FactorizedReduce(self.features, **how, name=name)(x, train)
+            nodes.append(x)
+        return jnp.stack(nodes)
+
+
+class CellClassifier(nn.Module):
+    """Global average pool, fully connected."""
+
+    macro: Macro
+
+    @nn.compact
+    def __call__(self, x, train: bool):
+        """[batch, size3, size3, channels] to float32 logits [batch, classes]."""
+        del train
+        x = x.astype(jnp.float32).mean(axis=(1, 2))
+        return nn.Dense(self.macro.num_classes, name="dense")(x)
+
+
+class Auxiliary(nn.Module):
+    """The auxiliary classifier (training only).
+
+    In a chain it reads stage 2's output, which it halves first; in a network of cells
+    the second reduction cell's. It is built for 7×7 after that and takes 7 to 8 pixels;
+    `validation` says so in time.
     """
 
     macro: Macro
@@ -102,10 +199,11 @@ class Auxiliary(nn.Module):
 
     @nn.compact
     def __call__(self, x, train: bool):
-        """[batch, size2, size2, 2C] to float32 logits [batch, classes]."""
-        x = max_pool(x)
-        x = nn.relu(nn.Conv(4 * self.macro.width, (1, 1), dtype=self.dtype)(x))
-        x = nn.avg_pool(x, (5, 5), strides=(2, 2), padding="VALID")
+        """[batch, size, size, channels] to float32 logits [batch, classes]."""
+        if not self.macro.cells:
+            x = max_pool(x)
+            x = nn.Conv(4 * self.macro.width, (1, 1), dtype=self.dtype)(x)
+        x = nn.avg_pool(nn.relu(x), (5, 5), strides=(2, 2), padding="VALID")
         x = Conv(128, 1, 1, self.dtype, self.sync, name="conv2")(x, train)
         x = nn.relu(x)
         x = nn.Conv(768, (2, 2), padding="VALID", dtype=self.dtype, name="conv3")(x)

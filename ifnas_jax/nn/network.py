@@ -42,29 +42,42 @@ class Network(nn.Module):
           float32 logits [batch, classes], and those of the auxiliary head, which are
           None without `train` or without such a head.
         """
-        macro = self.architecture.macro
+        space, macro = self.architecture.space, self.architecture.macro
         how = {"dtype": self.dtype, "sync": self.sync_bn}
-        x = parts.Stem(macro, **how, name="stem")(images, train)
+        fixed = parts.fixed_parts(space, macro, **how)
+        made = fixed.stem(images, train)
+        levels = [position.level for position in space.positions(macro.cells)]
+        # Where the auxiliary head reads: a chain's stage 2, or the second reduction.
+        branch = levels.index(2) if space.has_cells else 1
         auxiliary = None
-        for index in range(len(self.architecture.stages)):
-            name = f"input{index + 1}"
-            x = parts.StageInput(macro, index, **how, name=name)(x, train)
-            x = self._stage(index, x, train)
-            if index == 1 and self.auxiliary and train:
-                auxiliary = parts.Auxiliary(macro, **how, name="auxiliary")(x, train)
-        logits = parts.Classifier(macro, **how, name="classifier")(x, train)
-        return logits, auxiliary
+        for index, inputs in enumerate(fixed.inputs):
+            made = [*made, self._stage(index, inputs(*made, train), train)]
+            made = made[-space.stages[0].num_inputs :]
+            if index == branch and self.auxiliary and train:
+                head = parts.Auxiliary(macro, **how, name="auxiliary")
+                auxiliary = head(made[-1], train)
+        return fixed.classifier(made[-1], train), auxiliary
 
-    def _stage(self, index: int, x: jax.Array, train: bool) -> jax.Array:
-        stage = self.architecture.stages[index]
-        width = self.architecture.macro.stage_widths[index]
-        outputs = {0: x}
+    def _stage(self, index: int, inputs: jax.Array, train: bool) -> jax.Array:
+        """The output of position `index`, from its inputs [inputs, batch, ...]."""
+        macro = self.architecture.macro
+        position = self.architecture.space.positions(macro.cells)[index]
+        stage = self.architecture.stages[position.stage]
+        width = macro.widths[position.level]
+        outputs = dict(zip(range(stage.graph.first, 1), inputs, strict=True))
         for node in stage.nodes():
-            inputs = []
+            terms = []
             for edge in stage.inputs(node):
+                stride = stage.graph.stride if edge.src <= 0 else 1
                 for op in edge.ops:
-                    name = f"stage{index + 1}_{edge.src}_{node}_{op}"
-                    operator = OPERATORS[op](width, self.dtype, self.sync_bn, name=name)
-                    inputs.append(operator(outputs[edge.src], train))
-            outputs[node] = sum(inputs)
-        return outputs[stage.num_nodes]
+                    operator = OPERATORS[op](
+                        width,
+                        self.dtype,
+                        self.sync_bn,
+                        stride,
+                        name=f"stage{index + 1}_{edge.src}_{node}_{op}",
+                    )
+                    terms.append(operator(outputs[edge.src], train))
+            outputs[node] = sum(terms)
+        last = [outputs[node] for node in stage.graph.outputs()]
+        return jnp.concatenate(last, axis=-1) if stage.graph.joined else last[0]

@@ -4,6 +4,7 @@ Images are [batch, height, width, channels]. `train` says whether batch norm use
 statistics of the batch or the running ones.
 """
 
+import functools
 from collections.abc import Mapping
 
 import flax.linen as nn
@@ -14,40 +15,56 @@ from jax import lax
 DIMENSIONS = ("NHWC", "HWIO", "NHWC")
 
 
-def _native(x: jax.Array, kernel: jax.Array) -> jax.Array:
+def _native(x: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
     """The depthwise convolution as one XLA convolution."""
     return lax.conv_general_dilated(
         x,
         kernel,
-        window_strides=(1, 1),
-        padding="SAME",
+        window_strides=(stride, stride),
+        padding=((1, 1), (1, 1)),
         dimension_numbers=DIMENSIONS,
         feature_group_count=x.shape[-1],
     )
 
 
-def _windows(x: jax.Array) -> list[jax.Array]:
+def _windows(x: jax.Array, stride: int = 1) -> list[jax.Array]:
     """The nine shifted copies of x that a 3×3 kernel sees, row by row."""
     height, width = x.shape[1:3]
     padded = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
     return [
-        padded[:, i : i + height, j : j + width] for i in range(3) for j in range(3)
+        padded[:, i : i + height : stride, j : j + width : stride]
+        for i in range(3)
+        for j in range(3)
     ]
 
 
-def _shifted(x: jax.Array, kernel: jax.Array) -> jax.Array:
+def _shifted(x: jax.Array, kernel: jax.Array, stride: int = 1) -> jax.Array:
     """The same as `_native`, as nine multiply-adds that XLA fuses into one loop."""
     taps = kernel.reshape(9, -1)
-    return sum(window * tap for window, tap in zip(_windows(x), taps, strict=True))
+    windows = _windows(x, stride)
+    return sum(window * tap for window, tap in zip(windows, taps, strict=True))
 
 
-def _shifted_kernel_grad(x: jax.Array, grad: jax.Array) -> jax.Array:
+def _shifted_input_grad(x, kernel, grad, stride: int) -> jax.Array:
+    """Gradient with respect to x: the same sum with the kernel flipped."""
+    if stride > 1:
+        # Where the window did not start, it has no gradient.
+        rest = [
+            size - stride * (out - 1) - 1
+            for size, out in zip(x.shape[1:3], grad.shape[1:3], strict=True)
+        ]
+        spread = [(0, 0, 0), *((0, more, stride - 1) for more in rest), (0, 0, 0)]
+        grad = lax.pad(grad, jnp.zeros((), grad.dtype), spread)
+    return _shifted(grad, kernel[::-1, ::-1])
+
+
+def _shifted_kernel_grad(x: jax.Array, grad: jax.Array, stride: int) -> jax.Array:
     """Gradient with respect to the kernel: nine sums over batch, height and width.
 
     One variadic reduction over the width reads x and grad once and is split over the
     cores by batch and height; the small rest is summed after it.
     """
-    products = [(w * grad).astype(jnp.float32) for w in _windows(x)]
+    products = [(w * grad).astype(jnp.float32) for w in _windows(x, stride)]
     zeros = [jnp.zeros((), jnp.float32)] * 9
     add = lambda a, b: [p + q for p, q in zip(a, b, strict=True)]  # noqa: E731
     rows = lax.reduce(products, zeros, add, dimensions=(2,))
@@ -55,9 +72,9 @@ def _shifted_kernel_grad(x: jax.Array, grad: jax.Array) -> jax.Array:
     return sums.reshape(3, 3, 1, -1).astype(x.dtype)
 
 
-@jax.custom_vjp
-def depthwise_conv_3x3(x: jax.Array, kernel: jax.Array) -> jax.Array:
-    """Depthwise 3×3 convolution of stride 1, zero padded.
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
+def depthwise_conv_3x3(x: jax.Array, kernel: jax.Array, stride: int = 1) -> jax.Array:
+    """Depthwise 3×3 convolution, zero padded.
 
     XLA's CPU backend runs a depthwise convolution 25 to 55 times slower than the nine
     shifted multiply-adds used there; other platforms keep the convolution. The
@@ -67,25 +84,37 @@ def depthwise_conv_3x3(x: jax.Array, kernel: jax.Array) -> jax.Array:
     Args:
       x: [batch, height, width, channels].
       kernel: [3, 3, 1, channels].
+      stride: of both directions.
 
     Returns:
-      An array of the shape of x.
+      [batch, ceil(height / stride), ceil(width / stride), channels].
     """
-    return lax.platform_dependent(x, kernel, cpu=_shifted, default=_native)
+    return _depthwise(x, kernel, stride)
 
 
-def _depthwise_forward(x, kernel):
-    return depthwise_conv_3x3(x, kernel), (x, kernel)
+def _depthwise(x, kernel, stride):
+    return lax.platform_dependent(
+        x,
+        kernel,
+        cpu=functools.partial(_shifted, stride=stride),
+        default=functools.partial(_native, stride=stride),
+    )
 
 
-def _depthwise_backward(residuals, grad):
+def _depthwise_forward(x, kernel, stride):
+    # Not the function itself: second order differentiates this one forwards.
+    return _depthwise(x, kernel, stride), (x, kernel)
+
+
+def _depthwise_backward(stride, residuals, grad):
     x, kernel = residuals
 
     def shifted(x, kernel, grad):
-        return _shifted(grad, kernel[::-1, ::-1]), _shifted_kernel_grad(x, grad)
+        d_x = _shifted_input_grad(x, kernel, grad, stride)
+        return d_x, _shifted_kernel_grad(x, grad, stride)
 
     def native(x, kernel, grad):
-        return jax.vjp(_native, x, kernel)[1](grad)
+        return jax.vjp(lambda x, k: _native(x, k, stride), x, kernel)[1](grad)
 
     return lax.platform_dependent(x, kernel, grad, cpu=shifted, default=native)
 
@@ -97,13 +126,15 @@ class DepthwiseConv3x3(nn.Module):
     """`depthwise_conv_3x3` with a learned kernel, no bias."""
 
     dtype: jnp.dtype = jnp.float32
+    stride: int = 1
 
     @nn.compact
     def __call__(self, x):
-        """[batch, height, width, channels] to the same shape."""
+        """[batch, height, width, channels] to [batch, h, w, channels]."""
         shape = (3, 3, 1, x.shape[-1])
         kernel = self.param("kernel", nn.initializers.lecun_normal(), shape)
-        return depthwise_conv_3x3(x.astype(self.dtype), kernel.astype(self.dtype))
+        kernel = kernel.astype(self.dtype)
+        return depthwise_conv_3x3(x.astype(self.dtype), kernel, self.stride)
 
 
 class BatchNorm(nn.Module):
@@ -161,19 +192,24 @@ class Sep(nn.Module):
     features: int
     dtype: jnp.dtype = jnp.float32
     sync: bool = False
+    stride: int = 1
 
     @nn.compact
     def __call__(self, x, train: bool):
-        """[batch, height, width, channels] to [batch, height, width, features]."""
-        x = DepthwiseConv3x3(self.dtype, name="depthwise")(nn.relu(x))
+        """[batch, height, width, channels] to [batch, h, w, features]."""
+        x = nn.relu(x)
+        x = DepthwiseConv3x3(self.dtype, self.stride, name="depthwise")(x)
         # A matrix product is faster than a 1×1 convolution on the CPU, and the same
         # elsewhere.
         x = nn.Dense(self.features, use_bias=False, dtype=self.dtype, name="point")(x)
         return BatchNorm(self.dtype, self.sync, name="norm")(x, train)
 
 
-class SepConv3x3(nn.Module):
-    """`Sep` twice, at one width."""
+class FactorizedReduce(nn.Module):
+    """ReLU, two 1×1 convolutions of stride 2, batch norm.
+
+    One on the even and one on the odd pixels; each makes half of the features.
+    """
 
     features: int
     dtype: jnp.dtype = jnp.float32
@@ -181,22 +217,46 @@ class SepConv3x3(nn.Module):
 
     @nn.compact
     def __call__(self, x, train: bool):
-        """[batch, height, width, features] to the same shape."""
-        x = Sep(self.features, self.dtype, self.sync, name="sep1")(x, train)
-        return Sep(self.features, self.dtype, self.sync, name="sep2")(x, train)
+        """[batch, 2h, 2w, channels] to [batch, h, w, features]."""
+        x, half = nn.relu(x), self.features // 2
+        how = {"use_bias": False, "dtype": self.dtype}
+        even = nn.Dense(half, **how, name="even")(x[:, ::2, ::2])
+        odd = nn.Dense(half, **how, name="odd")(x[:, 1::2, 1::2])
+        x = jnp.concatenate([even, odd], axis=-1)
+        return BatchNorm(self.dtype, self.sync, name="norm")(x, train)
 
 
-class SkipConnect(nn.Module):
-    """The identity: inside a stage every shape is the same."""
+class SepConv3x3(nn.Module):
+    """`Sep` twice, at one width; the first has the stride."""
 
     features: int
     dtype: jnp.dtype = jnp.float32
     sync: bool = False
+    stride: int = 1
 
+    @nn.compact
     def __call__(self, x, train: bool):
-        """[batch, height, width, features] to the same array."""
-        del train
-        return x
+        """[batch, height, width, features] to [batch, h, w, features]."""
+        how = {"dtype": self.dtype, "sync": self.sync}
+        x = Sep(self.features, **how, stride=self.stride, name="sep1")(x, train)
+        return Sep(self.features, **how, name="sep2")(x, train)
+
+
+class SkipConnect(nn.Module):
+    """The identity, or a factorized reduction where the shape is halved."""
+
+    features: int
+    dtype: jnp.dtype = jnp.float32
+    sync: bool = False
+    stride: int = 1
+
+    @nn.compact
+    def __call__(self, x, train: bool):
+        """[batch, height, width, features] to [batch, h, w, features]."""
+        if self.stride == 1:
+            return x
+        reduce = FactorizedReduce(self.features, self.dtype, self.sync, name="reduce")
+        return reduce(x, train)
 
 
 OPERATORS: Mapping[str, type[nn.Module]] = {

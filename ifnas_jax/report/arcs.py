@@ -1,7 +1,7 @@
 """Columns of numbered nodes with arcs beside them.
 
-A column is read downwards from node 0. A direct connection is a straight line and a
-longer one an arc beside the column, the farther out the longer it is, so that no
+A column is read downwards from its first node. A direct connection is a straight line
+and a longer one an arc beside the column, the farther out the longer it is, so that no
 line runs through a node.
 """
 
@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Circle, PathPatch, Polygon, Rectangle
 from matplotlib.path import Path
+from matplotlib.textpath import TextPath
 
 from ifnas_jax.spaces.graph import Edge
 
@@ -25,6 +26,7 @@ BLUE, ORANGE, GREEN, PURPLE = "#0072b2", "#d55e00", "#009e73", "#8f4f7f"
 _RADIUS = 0.29  # of a node; nodes are 1 apart
 _INCHES = 0.4  # from a node to the next
 _GAP = 0.9  # between columns
+_HEADING, _FOOTING = 9, 7.5  # points
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,7 +61,7 @@ class Arc:
 
 @dataclasses.dataclass(frozen=True)
 class Column:
-    """A column of nodes 0..num_nodes, with a line of text above and some below."""
+    """A column of nodes first..num_nodes, with a line of text above and some below."""
 
     heading: str
     footing: str
@@ -67,12 +69,22 @@ class Column:
     arcs: tuple[Arc, ...]
     faded: frozenset[int] = frozenset()
     filled: frozenset[int] = frozenset()
+    first: int = 0
 
     def reach(self, side: int) -> float:
-        """How far the column's arcs extend to one side."""
-        return max(
-            (_bulge(arc) for arc in self.arcs if arc.side == side), default=_RADIUS
-        )
+        """How far the column's arcs, or its texts, extend to one side."""
+        texts = _text_width(self.heading, _HEADING), _text_width(self.footing, _FOOTING)
+        # A text may stand in the gap beside its column, up to a third of it.
+        least = max(_RADIUS, max(texts) / 2 - _GAP / 3)
+        bulges = [_bulge(arc) for arc in self.arcs if arc.side == side]
+        return max([least, *bulges])
+
+
+def _text_width(text: str, size: float) -> float:
+    """Of the longest line, in the unit of the drawing."""
+    lines = [TextPath((0, 0), line, size=size) for line in text.split("\n") if line]
+    points = max((line.get_extents().width for line in lines), default=0.0)
+    return points / 72 / _INCHES
 
 
 def choose_sides(edges: Iterable[Edge]) -> dict[Edge, int]:
@@ -112,7 +124,7 @@ def draw_columns(
     # Narrow drawings are padded until the title and the legend fit.
     width = max(drawn + 0.8, 5.6 / _INCHES)
     top = 1.85 + 0.55 * title.count("\n")
-    deepest = max(column.num_nodes for column in columns)
+    deepest = max(column.num_nodes - column.first for column in columns)
     bottom = deepest + 2.4
     figure = Figure(figsize=(width * _INCHES, (top + bottom) * _INCHES))
     axes = figure.add_axes((0, 0, 1, 1))
@@ -144,12 +156,12 @@ def draw_columns(
 
 def _draw_column(axes: Axes, column: Column, x: float) -> None:
     style = {"ha": "center", "color": INK, "linespacing": 1.35}
-    axes.text(x, 0.55, column.heading, fontsize=9, va="bottom", **style)
-    foot = -column.num_nodes - 0.55
-    axes.text(x, foot, column.footing, fontsize=7.5, va="top", **style)
+    axes.text(x, 0.55, column.heading, fontsize=_HEADING, va="bottom", **style)
+    foot = column.first - column.num_nodes - 0.55
+    axes.text(x, foot, column.footing, fontsize=_FOOTING, va="top", **style)
     for arc in column.arcs:
-        _draw_arc(axes, arc, x)
-    for node in range(column.num_nodes + 1):
+        _draw_arc(axes, arc, x, column.first)
+    for node in range(column.first, column.num_nodes + 1):
         _draw_node(axes, column, node, x)
 
 
@@ -162,15 +174,16 @@ def _draw_node(axes: Axes, column: Column, node: int, x: float) -> None:
         "linewidth": 1.0,
         "zorder": 3,
     }
-    if node == 0:  # The stage's input, which is not searched.
-        corner = (x - _RADIUS, -_RADIUS)
+    y = column.first - node
+    if node <= 0:  # An input, which is not searched.
+        corner = (x - _RADIUS, y - _RADIUS)
         axes.add_patch(Rectangle(corner, 2 * _RADIUS, 2 * _RADIUS, **style))
     else:
-        axes.add_patch(Circle((x, -node), _RADIUS, **style))
+        axes.add_patch(Circle((x, y), _RADIUS, **style))
     axes.text(
         x,
-        -node,
-        str(node),
+        y,
+        str(node).replace("-", "−"),
         ha="center",
         va="center_baseline",
         fontsize=7,
@@ -184,12 +197,12 @@ def _bulge(arc: Arc) -> float:
     return 0.34 + 0.19 * (arc.dst - arc.src) + arc.shift
 
 
-def _draw_arc(axes: Axes, arc: Arc, x: float) -> None:
+def _draw_arc(axes: Axes, arc: Arc, x: float, first: int) -> None:
     """A straight line or a Bézier curve, with a head if its stroke has one."""
-    distance = arc.dst - arc.src
+    distance, top, bottom = arc.dst - arc.src, first - arc.src, first - arc.dst
     if arc.side == 0:
-        start = (x + arc.shift, -arc.src)
-        end = (x + arc.shift, -arc.dst + math.sqrt(_RADIUS**2 - arc.shift**2))
+        start = (x + arc.shift, top)
+        end = (x + arc.shift, bottom + math.sqrt(_RADIUS**2 - arc.shift**2))
         points, codes = [start, end], [Path.MOVETO, Path.LINETO]
     else:
         # Longer arcs leave their node more to the side, so that those of one node
@@ -200,10 +213,10 @@ def _draw_arc(axes: Axes, arc: Arc, x: float) -> None:
         control = out + (_bulge(arc) - out) * 4 / 3
         lean = 0.12 * distance
         points = [
-            (x + arc.side * out, -arc.src - along),
-            (x + arc.side * control, -arc.src - along - lean),
-            (x + arc.side * control, -arc.dst + along + lean),
-            (x + arc.side * out, -arc.dst + along),
+            (x + arc.side * out, top - along),
+            (x + arc.side * control, top - along - lean),
+            (x + arc.side * control, bottom + along + lean),
+            (x + arc.side * out, bottom + along),
         ]
         codes = [Path.MOVETO, Path.CURVE4, Path.CURVE4, Path.CURVE4]
     style = arc.stroke.line()

@@ -23,6 +23,7 @@ from ifnas_jax.report.arcs import (
     choose_sides,
     draw_columns,
 )
+from ifnas_jax.report.tables import stage_names
 from ifnas_jax.spaces import interleaving
 from ifnas_jax.spaces.graph import Edge, Space, Stage
 
@@ -51,25 +52,34 @@ def draw_architecture(architecture: Architecture, title: str = "") -> Figure:
     """
     total = architecture.cost()
     depth = architecture.depth_per_stage()
+    # Of many cells the sum alone is readable.
+    parts = f" ({' + '.join(map(str, depth))})" if len(depth) == 3 else ""
     facts = (
         f"MAdds {total.madds / 1e6:.1f}M  ·  parameters {total.params / 1e6:.2f}M  ·  "
-        f"depth {sum(depth)} ({' + '.join(map(str, depth))})"
+        f"depth {architecture.depth()}{parts}"
     )
-    macro = architecture.macro
+    shapes = _shapes(architecture)
+    names = stage_names(architecture.space)
     columns = [
-        _kept_column(index, stage, f"{width} × {size} × {size}")
-        for index, (stage, width, size) in enumerate(
-            zip(
-                architecture.stages,
-                macro.stage_widths,
-                macro.stage_sizes,
-                strict=True,
-            ),
-            start=1,
-        )
+        _kept_column(index, stage, names[index - 1], shapes[index - 1])
+        for index, stage in enumerate(architecture.stages, start=1)
     ]
-    legend = {name: _operator_stroke(name) for name in architecture.operators}
+    used = {op for s in architecture.stages for edge in s.edges for op in edge.ops}
+    legend = {name: _operator_stroke(name) for name in sorted(used)}
     return draw_columns(f"{title}\n{facts}" if title else facts, columns, legend)
+
+
+def _shapes(architecture: Architecture) -> list[str]:
+    """Width and size of each stage's nodes; of a cell that is stacked, how often."""
+    space, macro = architecture.space, architecture.macro
+    positions = space.positions(macro.cells)
+    if space.shared:
+        stages = [position.stage for position in positions]
+        return [f"{stages.count(index)} times" for index in range(len(space.stages))]
+    return [
+        f"{macro.widths[level]} × {macro.sizes[level]} × {macro.sizes[level]}"
+        for _, level in positions
+    ]
 
 
 def draw_space(
@@ -90,12 +100,14 @@ def draw_space(
       added: for each stage, connections that were added on purpose.
     """
     columns = []
+    names = stage_names(space)
     for index, (stage, own) in enumerate(zip(space.stages, groups, strict=True)):
         extra = tuple(added[index]) if added else ()
-        columns.append(_space_column(index + 1, stage, own[group_index], extra))
+        column = _space_column(index + 1, names[index], stage, own[group_index], extra)
+        columns.append(column)
     title = (
         f"{space.name}, L = {space.num_precursors}, {space.num_edges} connections\n"
-        f"group {group_index}: nodes n with n mod {len(groups[0])} = {group_index}"
+        f"group {group_index} of {len(groups[0])}"
     )
     legend = {
         "all connections": _UNUSED,
@@ -112,18 +124,20 @@ def _operator_stroke(name: str) -> Stroke:
     return _OPERATORS[index % len(_OPERATORS)]
 
 
-def _kept_column(index: int, stage: KeptStage, shape: str) -> Column:
+def _kept_column(index: int, stage: KeptStage, name: str, shape: str) -> Column:
     sides = choose_sides((edge.src, edge.dst) for edge in stage.edges)
     arcs = []
     for edge in stage.edges:
         arcs += _operator_arcs(index, edge, sides[edge.src, edge.dst])
     kept = stage.nodes()
+    num_nodes = stage.graph.num_nodes
     return Column(
-        f"stage {index}",
-        f"{shape}\n{len(kept)} of {stage.num_nodes} nodes",
-        stage.num_nodes,
+        name,
+        f"{shape}\n{len(kept)} of {num_nodes} nodes",
+        num_nodes,
         tuple(arcs),
-        faded=frozenset(range(1, stage.num_nodes + 1)) - set(kept),
+        faded=frozenset(range(1, num_nodes + 1)) - set(kept),
+        first=stage.graph.first,
     )
 
 
@@ -146,7 +160,7 @@ def _operator_arcs(index: int, edge: KeptEdge, side: int) -> list[Arc]:
 
 
 def _space_column(
-    index: int, stage: Stage, group: Iterable[int], added: Collection[Edge]
+    index: int, name: str, stage: Stage, group: Iterable[int], added: Collection[Edge]
 ) -> Column:
     group = frozenset(group)
     arcs = [
@@ -158,7 +172,9 @@ def _space_column(
     ]
     for (src, dst), stroke in active + [(edge, _ADDED) for edge in added]:
         if dst - src > 1:
-            name = f"stage{index}-{src}-{dst}"
-            arcs.append(Arc(src, dst, stroke, side=1, name=name))
+            gid = f"stage{index}-{src}-{dst}"
+            arcs.append(Arc(src, dst, stroke, side=1, name=gid))
     footing = f"{len(group)} of {stage.num_nodes} nodes"
-    return Column(f"stage {index}", footing, stage.num_nodes, tuple(arcs), filled=group)
+    return Column(
+        name, footing, stage.num_nodes, tuple(arcs), filled=group, first=stage.first
+    )

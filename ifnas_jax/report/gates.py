@@ -64,10 +64,10 @@ def _overview(stages: Sequence[np.ndarray]) -> list[Node]:
     for stage, gates in enumerate(stages, start=1):
         candidates = (~np.isnan(gates[0])).sum(axis=-1)
         nodes = np.flatnonzero(candidates >= min(2, candidates.max())) + 1
-        count = min(_PANELS // len(stages), len(nodes))
+        count = min(max(1, _PANELS // len(stages)), len(nodes))
         places = np.linspace(0, len(nodes) - 1, count).round().astype(int)
         chosen += [(stage, int(node)) for node in nodes[places]]
-    return chosen
+    return chosen[:_PANELS]
 
 
 def _draw_panel(axes: Axes, steps: np.ndarray, gates: np.ndarray) -> None:

@@ -19,53 +19,42 @@ Facts = Mapping[str, Any]
 
 
 def describe_space(
-    space: Space, macro: cost.Macro, modulus: int, interleaved: int = 0, seed: int = 0
+    space: Space,
+    macro: cost.Macro,
+    groups: Sequence[Sequence[Sequence[int]]],
+    added: Sequence[Sequence[Sequence[Edge]]],
 ) -> dict[str, Any]:
     """What `inspect --config --json` prints.
 
     Args:
       space: the space.
       macro: the sizes at which networks are priced.
-      modulus: of the sampling groups.
-      interleaved: connections added to each node of a group (Table 5).
-      seed: of those additions.
+      groups: for each stage its sampling groups, each a list of nodes.
+      added: for each group and stage, connections added on purpose (Table 5).
     """
-    groups = [interleaving.sampling_groups(stage, modulus) for stage in space.stages]
-    whole = cost.network_cost(macro, space.operators, space.full())
-    chain_edges = [np.ones((nodes, 1), bool) for nodes in space.nodes]
-    chain = cost.network_cost(macro, (_CHAIN_OPERATOR,), chain_edges)
+    chain_edges = []
+    for full in space.full():
+        edges = np.zeros_like(full)
+        edges[:, 0] = [name == _CHAIN_OPERATOR for name in space.operators]
+        chain_edges.append(edges)
+    chain = cost.network_cost(space, macro, chain_edges)
     pairs = []
-    for index in range(modulus):
-        added = added_connections(space, groups, index, interleaved, seed)
+    for index, additions in enumerate(added):
         total = 0
-        for stage, own, extra in zip(space.stages, groups, added, strict=True):
+        for stage, own, extra in zip(space.stages, groups, additions, strict=True):
             active = interleaving.active_connections(stage, own[index])
-            total += interleaving.count_interleaved(active + extra)
+            total += interleaving.count_interleaved(active + tuple(extra))
         pairs.append(total)
     return {
         "edges": space.num_edges,
         "log10_size": math.log10(space.size()),
         "log10_size_paper": math.log10(space.size_paper()),
-        "supernet_madds": whole.madds,
+        "supernet_madds": cost.network_cost(space, macro, space.full()).madds,
         "chain_madds": chain.madds,
         "chain_params": chain.params,
         "groups": [[list(group) for group in own] for own in groups],
         "interleaved_pairs": pairs,
     }
-
-
-def added_connections(
-    space: Space,
-    groups: Sequence[Sequence[Sequence[int]]],
-    index: int,
-    count: int,
-    seed: int,
-) -> list[tuple[Edge, ...]]:
-    """For each stage, what is added to group `index` on purpose."""
-    return [
-        interleaving.added_connections(stage, own[index], count, seed)
-        for stage, own in zip(space.stages, groups, strict=True)
-    ]
 
 
 def describe_architecture(architecture: Architecture) -> dict[str, Any]:
@@ -77,12 +66,12 @@ def describe_architecture(architecture: Architecture) -> dict[str, Any]:
     return {
         "madds": total.madds,
         "params": total.params,
-        "depth": sum(depth),
+        "depth": architecture.depth(),
         "depth_per_stage": list(depth),
         "ops": _count_operators(edges),
         "precursor_histogram": {
             str(distance): distances[distance]
-            for distance in range(1, architecture.num_precursors + 1)
+            for distance in range(1, architecture.space.num_precursors + 1)
         },
         "interleaved_pairs": sum(
             _interleaved(stage.edges) for stage in architecture.stages
@@ -97,6 +86,18 @@ def _count_operators(edges: Sequence[KeptEdge]) -> dict[str, int]:
 
 def _interleaved(edges: Sequence[KeptEdge]) -> int:
     return interleaving.count_interleaved((edge.src, edge.dst) for edge in edges)
+
+
+def stage_names(space: Space) -> list[str]:
+    """What the stages are called."""
+    if space.shared:
+        return ["normal cell", "reduction cell"]
+    if not space.has_cells:
+        return [f"stage {index + 1}" for index in range(len(space.stages))]
+    return [
+        f"cell {index + 1}{' (reduction)' if stage.stride > 1 else ''}"
+        for index, stage in enumerate(space.stages)
+    ]
 
 
 def space_table(space: Space, macro: cost.Macro, facts: Facts) -> str:
@@ -125,32 +126,38 @@ def space_table(space: Space, macro: cost.Macro, facts: Facts) -> str:
             ["priced at", _sizes(macro)],
         ]
     )
-    rows = [["group", "stage 1", "stage 2", "stage 3", "interleaved pairs"]]
+    names, columns = stage_names(space), facts["groups"]
+    if len(columns) > 1 and all(own == columns[0] for own in columns):
+        names, columns = ["every stage"], columns[:1]
+    rows = [["group", *names, "interleaved pairs"]]
     for index, pairs in enumerate(facts["interleaved_pairs"]):
-        nodes = [" ".join(map(str, own[index])) or "-" for own in facts["groups"]]
+        nodes = [" ".join(map(str, own[index])) or "-" for own in columns]
         rows.append([str(index), *nodes, str(pairs)])
-    title = f"sampling groups (nodes n by n mod {modulus})"
-    return "\n".join([*lines, "", title, *_aligned(rows)])
+    return "\n".join([*lines, "", f"{modulus} sampling groups", *_aligned(rows)])
 
 
 def architecture_table(architecture: Architecture, facts: Facts) -> str:
     """`describe_architecture`'s facts for a reader."""
-    depth = " + ".join(map(str, facts["depth_per_stage"]))
+    depth = ", ".join(map(str, facts["depth_per_stage"]))
+    names = stage_names(architecture.space)
     lines = _aligned(
         [
-            ["space", f"{architecture.space}, L = {architecture.num_precursors}"],
+            [
+                "space",
+                f"{architecture.space.name}, L = {architecture.space.num_precursors}",
+            ],
             ["MAdds", millions(facts["madds"])],
             ["parameters", millions(facts["params"], 2)],
-            ["depth", f"{facts['depth']} ({depth})"],
+            ["depth", f"{facts['depth']} ({depth} in each)"],
             ["priced at", _sizes(architecture.macro)],
         ]
     )
     rows = [["stage", "nodes", "connections", *facts["ops"], "interleaved pairs"]]
-    for index, stage in enumerate(architecture.stages, start=1):
+    for index, stage in enumerate(architecture.stages):
         rows.append(
             [
-                str(index),
-                f"{len(stage.nodes())} of {stage.num_nodes}",
+                names[index],
+                f"{len(stage.nodes())} of {stage.graph.num_nodes}",
                 str(len(stage.edges)),
                 *map(str, _count_operators(stage.edges).values()),
                 str(_interleaved(stage.edges)),
@@ -160,7 +167,7 @@ def architecture_table(architecture: Architecture, facts: Facts) -> str:
         [
             "all",
             f"{sum(len(stage.nodes()) for stage in architecture.stages)} of "
-            f"{sum(stage.num_nodes for stage in architecture.stages)}",
+            f"{sum(architecture.space.nodes)}",
             str(sum(facts["precursor_histogram"].values())),
             *map(str, facts["ops"].values()),
             str(facts["interleaved_pairs"]),
@@ -182,6 +189,7 @@ def _sizes(macro: cost.Macro) -> str:
     return (
         f"width {macro.width}, {macro.image_size} × {macro.image_size} × "
         f"{macro.channels} images, {macro.num_classes} classes, stem {macro.stem}"
+        + (f", {macro.cells} cells" if macro.cells else "")
     )
 
 

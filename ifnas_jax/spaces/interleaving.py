@@ -5,7 +5,7 @@ node numbers inside one stage.
 """
 
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -34,11 +34,29 @@ def sampling_groups(stage: Stage, modulus: int) -> tuple[tuple[int, ...], ...]:
     """G_λ = the nodes whose index is λ modulo `modulus`, for λ = 0..modulus-1.
 
     With `modulus` = L, the default, no two connections that end in nodes of one
-    group interleave (section 3.4); with L - 1 some do.
+    group interleave (section 3.4); with L - 1 some do. In a cell, whose nodes read all
+    before them, a group is one node: `modulus` is the number of nodes.
     """
     return tuple(
         tuple(n for n in range(1, stage.num_nodes + 1) if n % modulus == remainder)
         for remainder in range(modulus)
+    )
+
+
+def random_groups(
+    stage: Stage, modulus: int, seed: int | Sequence[int]
+) -> tuple[tuple[int, ...], ...]:
+    """Groups of the sizes of `sampling_groups`, of nodes drawn at random.
+
+    A control: their candidates interleave. With groups of one node, as in a cell, they
+    are the same groups in another order.
+    """
+    sizes = [len(group) for group in sampling_groups(stage, modulus)]
+    nodes = np.random.default_rng(seed).permutation(stage.num_nodes) + 1
+    ends = np.cumsum(sizes)
+    return tuple(
+        tuple(sorted(nodes[end - size : end].tolist()))
+        for size, end in zip(sizes, ends, strict=True)
     )
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from ifnas_jax.errors import InputError
-from ifnas_jax.spaces.graph import Space
+from ifnas_jax.spaces.graph import Space, Stage, check_operators
 
 OPERATORS = ("sep_conv_3x3", "skip_connect")
 PAPER_NODES = (18, 20, 18)
@@ -35,9 +35,6 @@ def lchain(
             f"space.nodes is {tuple(nodes)}; the macro network has three stages, so "
             "give three whole numbers of at least 1."
         )
-    if not operators or len(set(operators)) != len(operators):
-        raise InputError(
-            f"space.operators is {tuple(operators)}; give at least one operator, and "
-            "none of them twice."
-        )
-    return Space("lchain", num_precursors, tuple(nodes), tuple(operators))
+    check_operators(operators)
+    stages = tuple(Stage(count, num_precursors) for count in nodes)
+    return Space("lchain", tuple(operators), stages)

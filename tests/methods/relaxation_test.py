@@ -1,15 +1,26 @@
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from ifnas_jax import masks, regularizer
-from ifnas_jax.methods import relaxation
+from ifnas_jax.methods import ifnas, relaxation
 from ifnas_jax.spaces.lchain import lchain
 
 NODES, PRECURSORS, OPERATORS = 6, 3, 2
 
-stage_weights = jax.jit(relaxation.stage_weights, static_argnums=4)
+NUM_INPUTS = np.minimum(np.arange(1, NODES + 1), PRECURSORS)
+
+
+@functools.partial(jax.jit, static_argnums=4)
+def stage_weights(beta, alpha, active, gated, node_scale):
+    (logs,) = relaxation.sigmoid_logs({"beta": (beta,), "alpha": (alpha,)})
+    num_inputs = NUM_INPUTS[: len(beta)]
+    return relaxation.stage_weights(logs, active, gated, num_inputs, node_scale)
+
+
 init = jax.jit(relaxation.init, static_argnums=1)
 
 
@@ -125,27 +136,31 @@ def test_initial_gates_are_near_one_half_and_follow_the_seed():
     assert 0.5e-5 < values.std() < 2e-5
     assert jax.tree.all(jax.tree.map(np.array_equal, arch, same))
     assert not np.array_equal(arch["beta"][0], other["beta"][0])
-    for gates in jax.tree.leaves(relaxation.gates(arch)):
+    found = ifnas.sigmoid_gates(arch, space.full())
+    for gates in jax.tree.leaves((found.beta, found.alpha)):
         np.testing.assert_allclose(gates, 0.5, atol=1e-4)
         assert gates.dtype == np.float64
 
 
 def test_gates_on_the_host_are_sigmoids_in_float64():
     logits = (np.array([[-100.0, -2.0, 0.0, 100.0]], np.float32),)
-    gates = relaxation.gates({"beta": logits, "alpha": (logits[0][:, :, None],)})
+    arch = {"beta": logits, "alpha": (logits[0][:, :, None],)}
+    gates = ifnas.sigmoid_gates(arch, (np.ones((1, 4, 1), bool),))
     np.testing.assert_allclose(gates.beta[0], [[0, sigmoid(-2.0), 0.5, 1]], atol=1e-12)
-    np.testing.assert_allclose(gates.strength()[0][..., 0], gates.beta[0] ** 2)
+    np.testing.assert_allclose(gates.strength[0][..., 0], gates.beta[0] ** 2)
 
 
 def test_penalty_adds_the_stages_of_learning_nodes():
     space = lchain(PRECURSORS, (5, 4, 3))
     arch = init(jax.random.key(0), space, 1.0)
-    step = masks.group(space.full(), ((3,), (), (1, 2)))
+    step = masks.group(space, space.full(), ((3,), (), (1, 2)))
     stage_penalty, expected = jax.jit(regularizer.stage_penalty), np.zeros(2)
     for beta, alpha, stage in zip(arch["beta"], arch["alpha"], step, strict=True):
         gates = sigmoid(np.array(beta)), sigmoid(np.array(alpha))
         expected += stage_penalty(*gates, stage.active, stage.gated)
-    penalty = jax.jit(relaxation.penalty)
-    np.testing.assert_allclose(penalty(arch, step), expected, rtol=1e-6)
+    penalty = jax.jit(ifnas.penalty)
+    for mu in ((1.0, 0.0), (0.0, 1.0), (0.3, 0.7)):
+        found = penalty(arch, step, np.float32(mu))
+        np.testing.assert_allclose(found, expected @ mu, rtol=1e-6)
     frozen = masks.whole(space.full(), learned=False)
-    assert [float(x) for x in penalty(arch, frozen)] == [0, 0]
+    assert penalty(arch, frozen, np.ones(2, np.float32)) == 0

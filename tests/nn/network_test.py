@@ -1,5 +1,6 @@
 """The derived network, and its cost against what JAX itself builds and counts."""
 
+import dataclasses
 import math
 
 import jax
@@ -11,10 +12,11 @@ from ifnas_jax import cost
 from ifnas_jax.architecture import from_kept
 from ifnas_jax.nn.network import Network
 from ifnas_jax.nn.supernet import Supernet
-from ifnas_jax.spaces.lchain import lchain
+from ifnas_jax.spaces import darts, goldnas, lchain
 
 
 def random_architecture(seed, macro, space=None):
+    """Each node keeps an operator of its nearest edge, and about 2 of 5 other pairs."""
     rng = np.random.default_rng(seed)
     space = space or lchain(int(rng.integers(1, 5)), rng.integers(1, 6, 3).tolist())
     kept = []
@@ -71,12 +73,30 @@ MACROS = (
 @pytest.mark.parametrize("seed", range(6))
 def test_cost_is_what_jax_builds_and_counts(seed):
     macro = MACROS[seed % 3]
-    architecture = random_architecture(seed, macro)
+    check_cost(random_architecture(seed, macro))
+
+
+def check_cost(architecture):
     variables, images = shapes(Network(architecture))
     assert architecture.cost().params == count_params(variables["params"])
     apply = lambda v, x: Network(architecture).apply(v, x, train=False)  # noqa: E731
     jaxpr = jax.make_jaxpr(apply)(variables, images)
     assert architecture.cost().madds == count_madds(jaxpr.jaxpr)
+
+
+@pytest.mark.parametrize(
+    ("space", "cells", "macro"),
+    [
+        (darts(), 3, (6, 7, 28, 1, "small")),
+        (darts(3, 3), 6, (4, 3, 32, 3, "imagenet")),
+        (darts(), 8, (48, 1000, 224, 3, "imagenet")),
+        (goldnas(4), 4, (4, 7, 32, 3, "small")),
+        (goldnas(6, 3, 2), 6, (8, 5, 64, 1, "imagenet")),
+    ],
+)
+def test_cost_of_cells_is_what_jax_builds_and_counts(space, cells, macro):
+    macro = cost.Macro(*macro, cells=cells)
+    check_cost(random_architecture(cells, macro, space))
 
 
 def test_the_plain_chain_of_the_paper():
@@ -87,8 +107,10 @@ def test_the_plain_chain_of_the_paper():
     assert count_params(variables["params"]) == 4_747_624
 
 
-def test_auxiliary_head_is_not_counted_and_only_trains():
-    architecture = random_architecture(0, MACROS[1])
+@pytest.mark.parametrize("cells", [0, 3, 5])
+def test_auxiliary_head_is_not_counted_and_only_trains(cells):
+    macro = dataclasses.replace(MACROS[1], cells=cells)
+    architecture = random_architecture(0, macro, darts(2, 3) if cells else None)
     variables, images = shapes(Network(architecture, auxiliary=True))
     head = count_params(variables["params"]["auxiliary"])
     total = count_params(variables["params"])
@@ -100,27 +122,39 @@ def test_auxiliary_head_is_not_counted_and_only_trains():
     )
     assert logits.shape == (1, 7)
     assert auxiliary is None
+    (_, auxiliary), _ = jax.eval_shape(
+        lambda v, x: network.apply(v, x, train=True, mutable=["batch_stats"]),
+        *(variables, images),
+    )
+    assert auxiliary.shape == (1, 7)
 
 
-def test_a_supernet_with_one_path_is_the_derived_network():
+@pytest.mark.parametrize(
+    ("space", "cells"),
+    [(lchain(3, (3, 4, 2)), 0), (darts(2, 3), 3), (goldnas(3, 2, 2), 3)],
+    ids=["lchain", "darts", "goldnas"],
+)
+def test_a_supernet_with_one_path_is_the_derived_network(space, cells, random_params):
     """With weights of 1 the two compute the same from the same parameters."""
-    macro = MACROS[1]
-    space = lchain(3, (3, 4, 2))
+    macro = dataclasses.replace(MACROS[1], cells=cells)
     architecture = random_architecture(1, macro, space)
     net = Supernet(space, macro)
-    params = jax.jit(net.init)(jax.random.key(0))
-    kept = [np.zeros(k.shape, bool) for k in space.full()]
+    params = random_params(net)
+    kept = [stage.kept(space.operators) for stage in architecture.stages]
     named = {"stem": params["stem"], "classifier": params["classifier"]}
-    for s, stage in enumerate(architecture.stages):
-        named[f"input{s + 1}"] = params["inputs"][s]
+    for index, position in enumerate(net.positions):
+        named[f"input{index + 1}"] = params["inputs"][index]
+        stage = architecture.stages[position.stage]
         for edge in stage.edges:
+            where, stacked = (edge.dst - 1, edge.dst - edge.src - 1), "stages"
+            if stage.graph.stride == 2 and edge.src <= 0:
+                where, stacked = (edge.dst - 1, edge.src + 1), "strided"
             for op in edge.ops:
-                where = edge.dst - 1, edge.dst - edge.src - 1
-                kept[s][(*where, space.operators.index(op))] = True
-                if op == "sep_conv_3x3":
-                    named[f"stage{s + 1}_{edge.src}_{edge.dst}_{op}"] = jax.tree.map(
-                        lambda a, where=where: a[where], params["stages"][s][op]
-                    )
+                own = jax.tree.map(
+                    lambda a, where=where: a[where], params[stacked][index][op]
+                )
+                if own:
+                    named[f"stage{index + 1}_{edge.src}_{edge.dst}_{op}"] = own
     images = jax.random.normal(jax.random.key(1), (4, 28, 28, 1))
     active = [jnp.array(k) for k in kept]
     weights = [k.astype(jnp.float32) for k in active]

@@ -8,38 +8,43 @@ from jax import lax
 from ifnas_jax.nn import ops
 
 
-def convolution(x, kernel):
+def convolution(x, kernel, stride):
     return lax.conv_general_dilated(
         x,
         kernel,
-        (1, 1),
-        "SAME",
+        (stride, stride),
+        [(1, 1), (1, 1)],
         dimension_numbers=("NHWC", "HWIO", "NHWC"),
         feature_group_count=x.shape[-1],
     )
 
 
-@pytest.mark.parametrize("shape", [(2, 7, 7, 3), (3, 5, 8, 4), (1, 1, 1, 2)])
-def test_depthwise_equals_the_convolution_in_value_and_gradients(shape):
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize(
+    "shape", [(2, 7, 7, 3), (2, 6, 6, 3), (3, 5, 8, 4), (1, 1, 1, 2)]
+)
+def test_depthwise_equals_the_convolution_in_value_and_gradients(shape, stride):
     keys = jax.random.split(jax.random.key(0), 3)
     x = jax.random.normal(keys[0], shape)
     kernel = jax.random.normal(keys[1], (3, 3, 1, shape[-1]))
-    cotangent = jax.random.normal(keys[2], shape)
-    ours, pull = jax.vjp(jax.jit(ops.depthwise_conv_3x3), x, kernel)
-    theirs, expected_pull = jax.vjp(convolution, x, kernel)
+    depthwise = jax.jit(lambda x, k: ops.depthwise_conv_3x3(x, k, stride))
+    ours, pull = jax.vjp(depthwise, x, kernel)
+    theirs, expected_pull = jax.vjp(lambda x, k: convolution(x, k, stride), x, kernel)
+    cotangent = jax.random.normal(keys[2], theirs.shape)
     np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-5)
     for a, b in zip(pull(cotangent), expected_pull(cotangent), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize(("platform", "convolutions"), [("cpu", 0), ("tpu", 3)])
-def test_only_the_cpu_leaves_the_native_convolution(platform, convolutions):
+def test_only_the_cpu_leaves_the_native_convolution(platform, convolutions, stride):
     """Forward and both gradients: three convolutions on TPU, none on the CPU."""
     x, kernel = jnp.ones((2, 6, 6, 4)), jnp.ones((3, 3, 1, 4))
 
     @jax.jit
     def gradient(x, kernel):
-        y, pull = jax.vjp(ops.depthwise_conv_3x3, x, kernel)
+        y, pull = jax.vjp(lambda x, k: ops.depthwise_conv_3x3(x, k, stride), x, kernel)
         return y, pull(y)
 
     text = gradient.trace(x, kernel).lower(lowering_platforms=(platform,)).as_text()
@@ -57,9 +62,25 @@ def test_running_statistics_are_those_of_pytorch():
     np.testing.assert_allclose(stats["var"], 0.9 + 0.1 * x.var(0), rtol=1e-4)
 
 
-def test_every_operator_keeps_the_shape():
+@pytest.mark.parametrize("stride", [1, 2])
+def test_every_operator_keeps_the_width_and_has_its_stride(stride):
     x = jnp.ones((2, 6, 6, 8))
     for operator in ops.OPERATORS.values():
-        y, _ = operator(8).init_with_output(jax.random.key(0), x, train=True)
-        assert y.shape == x.shape
+        module = operator(8, stride=stride)
+        y, _ = module.init_with_output(jax.random.key(0), x, train=True)
+        assert y.shape == (2, 6 // stride, 6 // stride, 8)
         assert issubclass(operator, nn.Module)
+
+
+def test_factorized_reduction_reads_even_and_odd_pixels():
+    x = np.random.default_rng(0).normal(size=(3, 4, 6, 5)).astype(np.float32)
+    module = ops.FactorizedReduce(8)
+    y, variables = module.init_with_output(jax.random.key(0), x, train=True)
+    assert y.shape == (3, 2, 3, 8)
+    kernels = [variables["params"][name]["kernel"] for name in ("even", "odd")]
+    expected = np.concatenate(
+        [np.maximum(x[:, i::2, i::2], 0) @ kernels[i] for i in range(2)], axis=-1
+    )
+    expected -= expected.mean(axis=(0, 1, 2))
+    expected /= np.sqrt(expected.var(axis=(0, 1, 2)) + 1e-5)
+    np.testing.assert_allclose(y, expected, rtol=1e-4, atol=1e-4)

@@ -3,32 +3,60 @@ import re
 
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-from ifnas_jax import cost
-from ifnas_jax.architecture import Architecture, KeptEdge, KeptStage
+from ifnas_jax import cost, draws
+from ifnas_jax.architecture import Architecture, KeptEdge, KeptStage, from_kept
 from ifnas_jax.errors import InputError
 from ifnas_jax.report import arcs, drawing, files
-from ifnas_jax.spaces import interleaving, lchain
+from ifnas_jax.spaces import darts, goldnas, interleaving, lchain
 
 SEP, SKIP = "sep_conv_3x3", "skip_connect"
 
 
 def make_architecture():
+    space = lchain(3, (3, 1, 2))
+    first, second, third = space.stages
     stages = (
         KeptStage(
-            3,
+            first,
             (
                 KeptEdge(0, 1, (SEP, SKIP)),
                 KeptEdge(0, 3, (SEP,)),
                 KeptEdge(1, 3, (SEP, SKIP)),
             ),
         ),
-        KeptStage(1, (KeptEdge(0, 1, (SKIP,)),)),
+        KeptStage(second, (KeptEdge(0, 1, (SKIP,)),)),
         KeptStage(
-            2, (KeptEdge(0, 1, (SEP,)), KeptEdge(0, 2, (SKIP,)), KeptEdge(1, 2, (SEP,)))
+            third,
+            (
+                KeptEdge(0, 1, (SEP,)),
+                KeptEdge(0, 2, (SKIP,)),
+                KeptEdge(1, 2, (SEP,)),
+            ),
         ),
     )
-    return Architecture("lchain", 3, stages, cost.Macro(8, 10, 28, 1, "small"))
+    return Architecture(space, stages, cost.Macro(8, 10, 28, 1, "small"))
+
+
+SPACES = {"darts": darts(), "goldnas": goldnas(14)}
+
+
+def make_cells(name, inputs):
+    """A network of cells that keeps about so many inputs a node, or pre-1 alone."""
+    space, rng = SPACES[name], np.random.default_rng(0)
+    if inputs:
+        kept = draws.inputs(space, rng, inputs, one_operator=False)
+    else:
+        kept = [stage & (np.arange(5) == 0)[:, None] for stage in space.full()]
+    macro = cost.Macro(48, 1000, 224, 3, "imagenet", cells=14)
+    return from_kept(space, kept, macro)
+
+
+def draw_group(name, index=3):
+    space = SPACES[name]
+    groups = [interleaving.sampling_groups(stage, 4) for stage in space.stages]
+    return drawing.draw_space(space, groups, index)
 
 
 def sample_cubic(points):
@@ -37,19 +65,49 @@ def sample_cubic(points):
     return sum(weight * point for weight, point in zip(weights, points, strict=True))
 
 
-def test_every_kept_operator_is_drawn_once(tmp_path):
-    figure = drawing.draw_architecture(make_architecture(), "a title")
+@pytest.mark.parametrize(
+    ("architecture", "depth"),
+    [
+        (make_architecture(), "depth 5 (2 + 1 + 2)"),
+        (make_cells("darts", 2), "depth "),
+        (make_cells("goldnas", 0), "depth 56"),
+    ],
+    ids=["lchain", "darts", "goldnas"],
+)
+def test_every_kept_operator_is_drawn_once(tmp_path, architecture, depth):
+    figure = drawing.draw_architecture(architecture, "a title")
     files.save_figure(figure, tmp_path / "figure")
     svg = (tmp_path / "figure.svg").read_text(encoding="utf-8")
-    drawn = sorted(re.findall(r'id="(stage\d-[^"]*)"', svg))
+    drawn = sorted(re.findall(r'id="(stage\d+-[^"]*)"', svg))
     assert drawn == sorted(
         f"stage{index}-{edge.src}-{edge.dst}-{op}"
-        for index, stage in enumerate(make_architecture().stages, start=1)
+        for index, stage in enumerate(architecture.stages, start=1)
         for edge in stage.edges
         for op in edge.ops
     )
     assert (tmp_path / "figure.png").stat().st_size > 10_000
-    assert "depth 5 (2 + 1 + 2)" in figure.axes[0].texts[-1].get_text()
+    assert depth in figure.axes[0].texts[-1].get_text()
+
+
+@pytest.mark.parametrize("name", SPACES)
+@pytest.mark.parametrize("what", ["space", 0, 1, 5])
+def test_texts_of_cells_lie_in_the_figure_and_apart(name, what):
+    if what == "space":
+        figure = draw_group(name)
+    else:
+        figure = drawing.draw_architecture(make_cells(name, what), "a title")
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    texts = [*figure.axes[0].texts, *figure.legends[0].get_texts()]
+    boxes = [text.get_window_extent(canvas.get_renderer()) for text in texts]
+    # Heading, footing and six nodes a column, the title, and the legend.
+    assert len(boxes) > 8 * len(SPACES[name].stages)
+    whole = figure.bbox
+    for box in boxes:
+        assert whole.x0 < box.x0 < box.x1 < whole.x1
+        assert whole.y0 < box.y0 < box.y1 < whole.y1
+    for one, other in itertools.combinations(boxes, 2):
+        assert not one.overlaps(other)
 
 
 def test_svg_is_the_same_bytes_each_time(tmp_path):
@@ -60,7 +118,7 @@ def test_svg_is_the_same_bytes_each_time(tmp_path):
 
 
 def test_no_arc_runs_through_a_node():
-    space = lchain.lchain(8, (18, 20, 18))
+    space = lchain(8, (18, 20, 18))
     groups = [[range(1, stage.num_nodes + 1)] for stage in space.stages]
     figure = drawing.draw_space(space, groups, 0)
     (axes,) = figure.axes
@@ -77,7 +135,7 @@ def test_no_arc_runs_through_a_node():
 
 
 def test_arcs_that_do_not_interleave_do_not_cross():
-    stage = lchain.lchain(4, (12, 12, 12)).stages[0]
+    stage = lchain(4, (12, 12, 12)).stages[0]
     edges = interleaving.active_connections(stage, range(4, 13, 4))
     sides = arcs.choose_sides(edges)
     for (a, b), (c, d) in itertools.combinations(edges, 2):
@@ -89,7 +147,7 @@ def test_arcs_that_do_not_interleave_do_not_cross():
 
 
 def test_space_shows_the_group_and_what_was_added(tmp_path):
-    space = lchain.lchain(4, (6, 6, 6))
+    space = lchain(4, (6, 6, 6))
     groups = [interleaving.sampling_groups(stage, 4) for stage in space.stages]
     added = [((1, 3),), (), ()]
     files.save_as(drawing.draw_space(space, groups, 1, added), tmp_path / "space.svg")
@@ -97,6 +155,16 @@ def test_space_shows_the_group_and_what_was_added(tmp_path):
     # Node 5 alone has inputs besides its direct one; node 1 has that one only.
     first = re.findall(r'id="stage1-(\d-\d)"', svg)
     assert sorted(first) == ["1-3", "1-5", "2-5", "3-5"]
+
+
+@pytest.mark.parametrize("name", SPACES)
+def test_a_cell_shows_the_candidates_of_its_node(name, tmp_path):
+    files.save_as(draw_group(name, 2), tmp_path / "space.svg")
+    svg = (tmp_path / "space.svg").read_text(encoding="utf-8")
+    for index in range(1, len(SPACES[name].stages) + 1):
+        own = re.findall(rf'id="stage{index}-(-?\d)-2"', svg)
+        assert sorted(own) == ["-1", "0"]
+    assert len(re.findall('id="stage', svg)) == 2 * len(SPACES[name].stages)
 
 
 @pytest.mark.parametrize("name", ["figure.pdf", "figure", "absent/figure.svg"])

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from ifnas_jax.errors import InputError
+from ifnas_jax.spaces import darts, goldnas, lchain, make_space
 from ifnas_jax.spaces.graph import Stage
-from ifnas_jax.spaces.lchain import lchain
 
 
 def test_edges_are_the_connections_that_are_at_most_l_long():
@@ -92,3 +92,86 @@ def test_one_chain_has_one_edge_a_node():
 def test_an_impossible_space_is_refused_by_its_field(arguments, field):
     with pytest.raises(InputError, match=field):
         lchain(*arguments)
+
+
+def test_edges_of_a_cell_leave_both_inputs():
+    normal, reduction = darts().stages
+    for stage in (normal, reduction):
+        assert len(stage.edges()) == 14
+        assert list(stage.edges()) == [
+            (src, dst) for dst in range(1, 5) for src in range(-1, dst)
+        ]
+        rows = {(n - length, n) for n, length in np.argwhere(stage.valid()) + 1}
+        assert rows == set(stage.edges())
+        assert stage.outputs() == (1, 2, 3, 4)
+    assert not normal.strided().any()
+    strided = {(n - length, n) for n, length in np.argwhere(reduction.strided()) + 1}
+    assert strided == {(src, dst) for dst in range(1, 5) for src in (-1, 0)}
+    # With fewer precursors the far input is out of reach of the last nodes.
+    assert darts(4, 3).stages[0].precursors(4) == (3, 2, 1)
+    assert darts(4, 3).stages[0].precursors(2) == (1, 0, -1)
+
+
+def test_size_of_cells_counts_what_can_be_enumerated():
+    pairs = {
+        node: [(edge, op) for edge in range(node + 1) for op in range(2)]
+        for node in (1, 2)
+    }
+    two_inputs, any_inputs = 1, 1
+    for own in pairs.values():
+        two_inputs *= sum(a[0] != b[0] for a, b in itertools.combinations(own, 2))
+        any_inputs *= sum(
+            len(list(itertools.combinations(own, count)))
+            for count in range(1, len(own) + 1)
+        )
+    assert darts(2, 3).size() == two_inputs**2
+    assert goldnas(3, 2, 3).size() == any_inputs**3
+
+
+def test_sizes_of_table_1_of_the_spaces_of_cells():
+    # Nodes keep two of 2, 3, 4 and 5 inputs, one of 2 or of DARTS' 7 operators each.
+    assert darts().size() == (1 * 3 * 6 * 10 * 2**8) ** 2
+    assert darts().size_paper() == (1 * 3 * 6 * 10 * 7**8) ** 2
+    assert f"{darts().size_paper():.1e}" == "1.1e+18"
+    one_cell = (2**4 - 1) * (2**6 - 1) * (2**8 - 1) * (2**10 - 1)
+    assert goldnas(14).size() == goldnas(14).size_paper() == one_cell**14
+    assert f"{goldnas(14).size_paper():.1e}" == "3.1e+117"
+
+
+@pytest.mark.parametrize(
+    ("cells", "reductions"), [(3, (1, 2)), (8, (2, 5)), (14, (4, 9)), (20, (6, 13))]
+)
+def test_cells_reduce_at_one_and_two_thirds_of_the_depth(cells, reductions):
+    shared, own = darts().positions(cells), goldnas(cells).positions(cells)
+    levels = [sum(cell >= first for first in reductions) for cell in range(cells)]
+    assert [position.level for position in shared] == levels
+    assert [position.level for position in own] == levels
+    assert [cell for cell, at in enumerate(shared) if at.stage == 1] == list(reductions)
+    assert [position.stage for position in own] == list(range(cells))
+    stages = goldnas(cells).stages
+    strides = [cell for cell, stage in enumerate(stages) if stage.stride == 2]
+    assert strides == list(reductions)
+
+
+def test_a_chain_has_each_stage_once_at_its_level():
+    assert lchain(2, (1, 2, 1)).positions(0) == ((0, 0), (1, 1), (2, 2))
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: darts(0), "space.nodes is 0"),
+        (lambda: darts(4.0), "space.nodes is 4.0"),
+        (lambda: darts(4, 0), "space.num_precursors is 0, .* set it from 1 to 5"),
+        (lambda: goldnas(8, 4, 6), "space.num_precursors is 6, .* set it from 1 to 5"),
+        (lambda: goldnas(2), "macro.search_cells, .* has 2 cells"),
+        (lambda: darts().positions(2), "has 2 cells, but two of them reduce"),
+        (lambda: goldnas(8).positions(9), "8 cells, .* so a network of 9 can't be"),
+        (lambda: darts(operators=()), "space.operators is"),
+        (lambda: make_space("nas", 4, (4,), 8), "space.name is 'nas'; choose one of"),
+        (lambda: make_space("darts", 5, (4, 4), 8), r"space.nodes is \(4, 4\)"),
+    ],
+)
+def test_an_impossible_space_of_cells_is_refused_by_its_field(make, message):
+    with pytest.raises(InputError, match=message):
+        make()

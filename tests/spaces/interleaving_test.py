@@ -2,12 +2,14 @@ import itertools
 
 import pytest
 
+from ifnas_jax.spaces import darts
 from ifnas_jax.spaces.graph import Stage
 from ifnas_jax.spaces.interleaving import (
     active_connections,
     added_connections,
     count_interleaved,
     interleave,
+    random_groups,
     sampling_groups,
 )
 
@@ -94,3 +96,33 @@ def test_added_connections_depend_on_the_seed_and_end_with_the_pool():
         if edge[1] not in group
         and any(interleave(edge, candidate) for candidate in candidates)
     }
+
+
+def test_groups_of_a_cell_are_one_node_at_a_time():
+    space = darts()
+    assert space.modulus == 4
+    for stage in space.stages:
+        groups = sampling_groups(stage, 4)
+        assert groups == ((4,), (1,), (2,), (3,))
+        counts = [count_interleaved(active_connections(stage, g)) for g in groups]
+        assert counts == [0, 0, 0, 0]
+        # (-1, 2) and (0, 2) with (-1, 4), (0, 4) and (1, 4); (-1, 1) with (-1, 3) and
+        # (0, 3).
+        halves = sampling_groups(stage, 2)
+        counts = [count_interleaved(active_connections(stage, g)) for g in halves]
+        assert counts == [6, 2]
+
+
+@pytest.mark.parametrize("precursors", [4, 6, 8])
+def test_random_groups_share_out_the_nodes_and_interleave(precursors):
+    stage = Stage(20, precursors)
+    draws = [random_groups(stage, precursors, [seed, 0]) for seed in range(10)]
+    sizes = [len(group) for group in sampling_groups(stage, precursors)]
+    for groups in draws:
+        assert [len(group) for group in groups] == sizes
+        assert sorted(sum(groups, ())) == list(range(1, 21))
+        assert all(list(group) == sorted(group) for group in groups)
+        assert sum(count_interleaved(active_connections(stage, g)) for g in groups) > 20
+    assert len(set(draws)) == 10
+    assert draws[3] == random_groups(stage, precursors, [3, 0])
+    assert draws[3] != random_groups(stage, precursors, [3, 1])

@@ -1,0 +1,181 @@
+"""Every method in every space, from search to retraining, in a tiny variant.
+
+    python -m benchmarks.matrix --workdir=runs/matrix --json=FILE [--table=FILE.md]
+        [--methods=ifnas,darts] [--spaces=lchain4,darts] [--jobs=2]
+
+Each pair is a run of its own through the command line, on mnist5k, of a minute or two:
+it shows that the pair works and that what it derives is a valid network within its
+budget, not how good a method is. A run that is done is only read.
+"""
+
+import argparse
+import concurrent.futures
+import os
+import subprocess
+import sys
+import time
+
+from ifnas_jax import files
+from ifnas_jax.architecture import from_json, load
+from ifnas_jax.methods import METHODS
+
+# A method's name, or a name of the table and the fields that make it.
+EXTRA_METHODS = {"darts2": {"method": "darts", "darts.order": 2}}
+SPACES = {
+    # L precursors are there from node L on, so one stage has more nodes than L.
+    "lchain1": {"space.nodes": "(2, 2, 2)", "target_madds": 550_000},
+    "lchain4": {"space.nodes": "(1, 5, 1)", "target_madds": 650_000},
+    "lchain6": {"space.nodes": "(1, 7, 1)", "target_madds": 700_000},
+    "lchain8": {"space.nodes": "(1, 9, 1)", "target_madds": 750_000},
+    "darts_space": {},
+    "goldnas_space": {"target_madds": 1_600_000},
+}
+TINY = {
+    "macro.width": 4,
+    "macro.search_width": 4,
+    "sampling.period": 2,
+    "search.batch_size": 16,
+    "search.weights_epochs": 0.06,
+    "search.beta_epochs": 0.03,
+    "search.alpha_epochs": 0.03,
+    "search.max_epochs": 0.6,
+    "search.arch_learning_rate": 0.5,
+    "search.valid_every": 0,
+    "penalty.delta": 0.5,
+    "penalty.prune_epochs": 0.3,
+    # A network of this size has few operators to come near a target with.
+    "random.band": 0.8,
+    "random.candidates": 5,
+    "goldnas.delta": 0.05,
+    "bilevel.learning_rate": 0.01,
+    "retrain.batch_size": 200,
+    "retrain.epochs": 2,
+    "retrain.test_every": 2,
+    "retrain.warmup_epochs": 1,
+    "retrain.final_epochs": 1,
+    "retrain.auxiliary_weight": 0.0,
+    "log_every": 5,
+}
+COLUMNS = (
+    "method",
+    "space",
+    "derive",
+    "madds",
+    "target_madds",
+    "target_met_by",
+    "params",
+    "depth",
+    "top1",
+    "seconds",
+)
+
+
+def run(method: str, space: str, workdir: str, overrides: list[str]) -> dict:
+    """One pair, to its end; a row of the table."""
+    path = os.path.join(workdir, f"{method}-{space}")
+    own = EXTRA_METHODS.get(method, {"method": method})
+    fields = {**TINY, **SPACES[space], **own}
+    command = [sys.executable, "-W", "error", "-m", "ifnas_jax.main"]
+    command += [f"--config=configs/{space}.py:mnist5k", f"--workdir={path}"]
+    command += [f"--config.{name}={value}" for name, value in fields.items()]
+    # Programs that run for seconds: what counts is that they compile soon.
+    fast = "--xla_llvm_disable_expensive_passes=true --xla_backend_optimization_level=1"
+    env = {**os.environ, "XLA_FLAGS": f"{os.environ.get('XLA_FLAGS', '')} {fast}"}
+    started = time.monotonic()
+    done = subprocess.run(
+        [*command, *overrides], env=env, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise RuntimeError(f"{method} in {space}:\n{done.stdout}\n{done.stderr}")
+    config = files.read_json(os.path.join(path, "config.json"))
+    row = files.read_json(os.path.join(path, "result.json"))
+    row |= {"method": method, "space": space, "derive": config["derive"]}
+    row |= {"seconds": round(time.monotonic() - started, 1)}
+    check(row, load(os.path.join(path, "search", "architecture.json")))
+    return {key: row[key] for key in COLUMNS}
+
+
+def check(row: dict, found) -> None:
+    """The derived network meets its budget or rule, and survives a round trip."""
+    assert from_json(found.to_json()) == found
+    assert found.cost().madds == row["madds"]
+    if row["derive"] in ("prune", "target"):
+        assert row["madds"] <= row["target_madds"], row
+    else:
+        most = {"keep1": 1, "keep2": 2}[row["derive"]]
+        for stage in found.stages:
+            for node in stage.nodes():
+                candidates = len(stage.graph.precursors(node))
+                assert len(stage.inputs(node)) == min(most, candidates), (row, node)
+
+
+def table(rows: list[dict]) -> str:
+    """The rows in Markdown."""
+    lines = [
+        "| space | method | derive | MAdds (target) | met by | depth | top-1 |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        rule = row["derive"].startswith("keep")
+        target = "" if rule else f" ({row['target_madds'] / 1e6:.2f}M)"
+        lines.append(
+            f"| {row['space']} | {row['method']} | {row['derive']} | "
+            f"{row['madds'] / 1e6:.2f}M{target} | {row['target_met_by'] or 'rule'} | "
+            f"{row['depth']} | {100 * row['top1']:.1f} % |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def main(argv=None) -> None:
+    """Runs all pairs, some at a time, and writes the table as it grows."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    methods = ",".join([*METHODS, *EXTRA_METHODS])
+    parser.add_argument("--methods", default=methods, help="names, with commas")
+    parser.add_argument("--spaces", default=",".join(SPACES), help="names, with commas")
+    parser.add_argument("--workdir", required=True, help="where the runs are kept")
+    parser.add_argument("--json", help="where to write the rows")
+    parser.add_argument("--table", help="where to write them as Markdown")
+    parser.add_argument("--jobs", type=int, default=2, help="runs at a time")
+    arguments, overrides = parser.parse_known_args(argv)
+    pairs = [
+        (method, space)
+        for space in arguments.spaces.split(",")
+        for method in arguments.methods.split(",")
+    ]
+    rows, failed = [], []
+    os.makedirs(arguments.workdir, exist_ok=True)
+    started = time.monotonic()
+    with concurrent.futures.ThreadPoolExecutor(arguments.jobs) as pool:
+        runs = [pool.submit(run, *p, arguments.workdir, overrides) for p in pairs]
+        for number, (pair, future) in enumerate(zip(pairs, runs, strict=True), start=1):
+            try:
+                rows.append(future.result())
+            except (RuntimeError, AssertionError) as error:
+                failed.append(f"{pair}: {error}")
+                print(f"FAILED {failed[-1]}", flush=True)
+                continue
+            spent = time.monotonic() - started
+            left = spent / number * (len(pairs) - number)
+            row = rows[-1]
+            print(
+                f"{number:2}/{len(pairs)}  {row['space']:14} {row['method']:10} "
+                f"{row['derive']:7} {row['madds'] / 1e6:5.2f}M  "
+                f"top-1 {100 * row['top1']:4.1f} %  {row['seconds']:5.1f} s  "
+                f"ETA {left / 60:.0f} min",
+                flush=True,
+            )
+            command = " ".join(["python -m benchmarks.matrix", *sys.argv[1:]])
+            if arguments.json:
+                files.write_json(arguments.json, {"command": command, "rows": rows})
+            if arguments.table:
+                files.write_text(arguments.table, table(rows))
+    minutes = (time.monotonic() - started) / 60
+    print(f"{len(rows)} of {len(pairs)} pairs in {minutes:.1f} min")
+    if failed:
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,57 @@
+"""Two disjoint halves of the training part, for bi-level search.
+
+The weights train on one and the architecture on the other, so that it is judged on
+examples that the weights have not seen.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ifnas_jax.errors import InputError
+
+
+class Part(Sequence):
+    """Some of the examples of a source, by their indices."""
+
+    def __init__(self, source: Sequence, indices: np.ndarray):
+        self._source, self.indices = source, indices
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, index: int) -> Any:
+        return self._source[int(self.indices[index])]
+
+
+def halves(source: Sequence, seed: int) -> tuple[Part, Part]:
+    """The examples of a source, split at random; each in exactly one half.
+
+    Raises:
+      InputError: there are fewer than two.
+    """
+    if len(source) < 2:
+        raise InputError(
+            f"the training part has {len(source)} examples, which can't be halved for "
+            "a bi-level method: lower dataset.valid_fraction."
+        )
+    # Not the stream that shuffles an epoch.
+    order = np.random.default_rng([seed, 2**32]).permutation(len(source))
+    middle = len(source) // 2
+    return Part(source, order[:middle]), Part(source, order[middle:])
+
+
+class Paired:
+    """Two streams of batches as one: the second's batch is inside, as "arch"."""
+
+    def __init__(self, weights: Any, arch: Any):
+        self._weights, self._arch = weights, arch
+
+    def __next__(self) -> dict[str, Any]:
+        return {**next(self._weights), "arch": next(self._arch)}
+
+    def close(self) -> None:
+        """Stops reading ahead."""
+        self._weights.close()
+        self._arch.close()

@@ -1,0 +1,87 @@
+"""Which part of the super-network each sampling step of a loop trains."""
+
+from collections.abc import Callable, Sequence
+
+from ml_collections import ConfigDict
+
+from ifnas_jax import masks as mask_lib
+from ifnas_jax.masks import Kept, Masks
+from ifnas_jax.spaces.graph import Edge, Space
+from ifnas_jax.spaces.interleaving import (
+    added_connections,
+    random_groups,
+    sampling_groups,
+)
+
+
+def modulus(config: ConfigDict, space: Space) -> int:
+    """How many groups there are: a loop has one sampling step more."""
+    return config.sampling.modulus or space.modulus
+
+
+def groups(config: ConfigDict, space: Space) -> list[tuple[tuple[int, ...], ...]]:
+    """For each stage, its groups of node numbers.
+
+    By the node number modulo `sampling.modulus`; or, with `sampling.groups` "random",
+    groups of the same sizes, drawn once with the seed, whose candidates interleave.
+    """
+    count = modulus(config, space)
+    if config.sampling.groups == "random":
+        return [
+            random_groups(stage, count, [config.seed, index])
+            for index, stage in enumerate(space.stages)
+        ]
+    return [sampling_groups(stage, count) for stage in space.stages]
+
+
+def additions(
+    config: ConfigDict, space: Space, own: Sequence[Sequence[Sequence[int]]], index: int
+) -> list[tuple[Edge, ...]]:
+    """For each stage, what is added on purpose to group `index` of the groups `own`."""
+    return [
+        added_connections(
+            stage, groups[index], config.sampling.interleaved, config.seed
+        )
+        for stage, groups in zip(space.stages, own, strict=True)
+    ]
+
+
+def sampled(config: ConfigDict, space: Space) -> Callable[[Kept, int], Masks]:
+    """The masks of IF-NAS (section 3.4), and of its controls.
+
+    Step 0 of a loop is the whole super-network with the gates frozen; step j trains the
+    group j mod `sampling.modulus`. With `sampling.groups` "matched" every step trains
+    the whole super-network, but moves the gates of the step's group only.
+    """
+    count = modulus(config, space)
+    own = groups(config, space)
+
+    def step_masks(kept: Kept, index: int) -> Masks:
+        nodes = [stage[index] for stage in own]
+        if config.sampling.groups == "matched":
+            return mask_lib.matched(kept, nodes)
+        added = additions(config, space, own, index)
+        return mask_lib.group(space, kept, nodes, added)
+
+    def masks(kept: Kept, loop: int) -> Masks:
+        del loop
+        steps = [step_masks(kept, step % count) for step in range(1, count + 1)]
+        return mask_lib.stack([mask_lib.whole(kept, learned=False), *steps])
+
+    return masks
+
+
+def unsampled(config: ConfigDict, space: Space) -> Callable[[Kept, int], Masks]:
+    """Every step trains the whole super-network and all of its gates.
+
+    A loop has as many steps as under sampling, so that prunings come at the same
+    iterations.
+    """
+    count = modulus(config, space)
+
+    def masks(kept: Kept, loop: int) -> Masks:
+        del loop
+        step = mask_lib.whole(kept, learned=True)
+        return mask_lib.stack([step] * (count + 1))
+
+    return masks
