@@ -18,11 +18,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from ifnas_jax import config as config_lib
-from ifnas_jax import cost, files, pruning, regularizer, training
+from ifnas_jax import cost, files, training
 from ifnas_jax.flags import load_config
 from ifnas_jax.methods import make_method
+from ifnas_jax.methods.interface import Event
 from ifnas_jax.schedule import search_schedule
-from ifnas_jax.search_step import moving_gates
 
 # Training images that a search reads: the training split less the validation part.
 IMAGES = {
@@ -32,15 +32,17 @@ IMAGES = {
     "fashion_mnist": 54_000,
     "mnist5k": 3_600,
 }
-CONFIGS = [f"configs/lchain{L}.py:{name}" for L in (1, 4, 6, 8) for name in IMAGES]
+SPACES = ("lchain1", "lchain4", "lchain6", "lchain8", "goldnas_space")
+CONFIGS = [f"configs/{space}.py:{name}" for space in SPACES for name in IMAGES]
 
 
 def simulate(config, num_images: int, seed: int = 0) -> dict:
     """One search, gates only: how many prunings it took, and how it ended."""
+    config_lib.resolve(config, None)
     space, macro = config_lib.space(config), config_lib.macro(config)
     method = make_method(config, space)
     kept = space.full()
-    schedule = search_schedule(config, num_images, len(method.masks(kept)[0].active))
+    schedule = search_schedule(config, num_images, config.sampling.modulus + 1)
     fields = config.search
     optimizer = training.sgd(
         fields.arch_learning_rate, fields.arch_momentum, fields.arch_weight_decay
@@ -63,40 +65,31 @@ def simulate(config, num_images: int, seed: int = 0) -> dict:
             now = jax.tree.map(lambda mask: mask[schedule.mask(i)], masks)
 
             def penalty(arch):
-                edges, operators = method.penalty(arch, now)
-                return mu[0] * edges + mu[1] * operators
+                return method.penalty(arch, now, mu)
 
             updates, state = optimizer.update(
                 jax.grad(penalty)(arch),
                 state,
                 arch,
-                active=moving_gates(now, schedule.prune, schedule),
+                active=method.moves(now, schedule.prune, schedule),
             )
             return jax.tree.map(jnp.add, arch, updates), state
 
         return jax.lax.fori_loop(0, schedule.loop, body, (arch, state))
 
     step = -(-schedule.prune // schedule.loop) * schedule.loop
-    strength = regularizer.Strength(0.0, config.penalty.delta)
-    madds = [cost.network_cost(macro, space.operators, kept).madds]
+    strength = method.strength
+    madds = [cost.network_cost(space, macro, kept).madds]
     while step < schedule.total and madds[-1] > config.target_madds:
-        mu = regularizer.mu(config, schedule, strength, step)
-        arch, state = loop(arch, state, method.masks(kept), mu)
+        mu = method.mu(schedule, strength, step)
+        masks = method.masks(kept, step // schedule.loop)
+        arch, state = loop(arch, state, masks, mu)
         step += schedule.loop
-        gates = method.gates(jax.device_get(arch))
-        kept, removals = pruning.below_threshold(
-            space, macro, kept, *gates, fields.threshold, config.target_madds
-        )
-        madds.append(cost.network_cost(macro, space.operators, kept).madds)
-        strength = regularizer.next_strength(
-            config,
-            schedule,
-            strength,
-            step,
-            before=madds[-2],
-            after=madds[-1],
-            removed=len(removals),
-        )
+        gates = method.gates(jax.device_get(arch), kept)
+        kept, removals = method.prune(kept, gates)
+        madds.append(cost.network_cost(space, macro, kept).madds)
+        event = Event(step, madds[-2], madds[-1], len(removals))
+        strength = method.next_strength(schedule, strength, event)
     return {
         "met_by_pruning": madds[-1] <= config.target_madds,
         "target_madds": config.target_madds,

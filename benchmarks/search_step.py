@@ -36,20 +36,21 @@ def make_search(num_precursors: int, nodes: tuple[int, ...]) -> Search:
         config.macro.search_width = WIDTH
         config.search.batch_size = BATCH
         config.dataset.num_classes = 100
+    config_lib.resolve(config, None)
     space, macro = config_lib.space(config), config_lib.macro(config)
     method = make_method(config, space)
-    num_masks = len(method.masks(space.full())[0].active)
-    schedule = search_schedule(config, 100_000, num_masks)
-    net = Supernet(space, macro.at_width(WIDTH))
+    schedule = search_schedule(config, 100_000, config.sampling.modulus + 1)
+    net = Supernet(space, config_lib.search_macro(config))
     return Search(config, method, net, macro, schedule)
 
 
 def cases(search: Search) -> dict[str, mask_lib.Masks]:
     """For each case, masks that are the same in every step of a loop."""
-    kept = search.net.space.full()
-    loop = search.method.masks(kept)
+    space = search.net.space
+    kept = space.full()
+    loop = search.method.masks(kept, 0)
     group = jax.tree.map(lambda mask: mask[1], loop)
-    nobody = mask_lib.group(kept, [()] * len(kept))
+    nobody = mask_lib.group(space, kept, [()] * len(kept))
     steps = {"whole": mask_lib.whole(kept, learned=True), "group": group}
     steps["chain"] = nobody
     return {
@@ -93,8 +94,8 @@ def measure(num_precursors: int, nodes: tuple[int, ...]) -> list[dict]:
             "step_ms": round(1e3 * statistics.median(times[name]), 1),
             "temp_mb": round(memory.temp_size_in_bytes / 1e6, 1),
             "active_madds": cost.network_cost(
+                search.net.space,
                 search.net.macro,
-                search.net.space.operators,
                 [stage.active[0] for stage in case],
             ).madds,
             "share_of_whole": round(

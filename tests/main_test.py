@@ -18,6 +18,7 @@ import pytest
 from ifnas_jax import architecture, files, main, training
 from ifnas_jax.data import source
 from ifnas_jax.logs import MetricsLog
+from ifnas_jax.spaces.graph import Stage
 
 # What must be the same bytes in equal runs.
 SAME = (
@@ -325,9 +326,11 @@ def test_a_training_stays_with_its_architecture(finished, tiny_flags, tmp_path, 
     assert main.main(tiny_flags(workdir)) == 2
     assert "macro.width is 4, but" in capsys.readouterr().err
     other = architecture.KeptEdge(0, 1, ("sep_conv_3x3", "skip_connect"))
-    first = architecture.KeptStage(1, (other,))
+    first = architecture.KeptStage(Stage(1, 3), (other,))
+    graphs = (first.graph, *found.space.stages[1:])
+    space = dataclasses.replace(found.space, stages=graphs)
     stages = (first, *found.stages[1:])
-    dataclasses.replace(found, stages=stages).save(path)
+    dataclasses.replace(found, space=space, stages=stages).save(path)
     assert main.main(tiny_flags(workdir)) == 2
     assert "is not the one that" in capsys.readouterr().err
     (workdir / "retrain" / "summary.json").unlink()
