@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import types
 
 import jax
 import numpy as np
@@ -10,28 +11,25 @@ import pytest
 
 from ifnas_jax import config as config_lib
 from ifnas_jax import distributed, training
-from ifnas_jax.cost import Macro
-from ifnas_jax.methods import make_method
-from ifnas_jax.nn.supernet import Supernet
-from ifnas_jax.schedule import search_schedule
-from ifnas_jax.search_step import Search, initial_state, make_step
+from ifnas_jax.search import make_search
+from ifnas_jax.search_step import initial_state, make_step
 
 BATCH, L = 8, 2
 
 
-def make_search():
+def make_job():
     config = config_lib.default("mnist5k")
     with config.unlocked():
         config.space.update(num_precursors=L, nodes=(3, 3, 2))
+        config.macro.update(width=4, search_width=4)
+        config.dataset.image_size = 8
         config.sampling.period = 1
         config.relaxation.init_scale = 0.1
         config.search.update(
             batch_size=BATCH, weights_epochs=3.0, beta_epochs=3.0, alpha_epochs=3.0
         )
-    space, macro = config_lib.space(config), Macro(4, 10, 8, 1, "small")
-    method = make_method(config, space)
-    schedule = search_schedule(config, BATCH, L + 1)
-    return Search(config, method, Supernet(space, macro), macro, schedule)
+    config_lib.resolve(config, None)
+    return make_search(config, types.SimpleNamespace(train=range(BATCH)))
 
 
 def make_batch(seed=0):
@@ -43,12 +41,12 @@ def make_batch(seed=0):
 @pytest.fixture(scope="module")
 def run():
     """The masks, and the states before and after each of 12 steps."""
-    search, mu = make_search(), np.full(2, 0.5, np.float32)
-    kept = list(search.net.space.full())
+    job, mu = make_job(), np.full(2, 0.5, np.float32)
+    kept = list(job.net.space.full())
     kept[0][2, 1] = False  # An edge that was pruned.
-    masks = search.method.masks(tuple(kept), 0)
-    state = initial_state(search)
-    step, _ = training.compile_step(make_step(search), (state, masks, mu, make_batch()))
+    masks = job.method.masks(tuple(kept), 0)
+    state = initial_state(job)
+    step, _ = training.compile_step(make_step(job), (state, masks, mu, make_batch()))
     states = [state]
     for index in range(12):
         state, _ = step(state, masks, mu, make_batch(index))
@@ -101,10 +99,10 @@ def test_replicas_stay_the_same_bytes():
 
 def check_replicas():
     assert jax.device_count() == 2
-    search, mu = make_search(), np.full(2, 0.5, np.float32)
-    masks = search.method.masks(search.net.space.full(), 0)
-    state = initial_state(search)
-    step, _ = training.compile_step(make_step(search), (state, masks, mu, make_batch()))
+    job, mu = make_job(), np.full(2, 0.5, np.float32)
+    masks = job.method.masks(job.net.space.full(), 0)
+    state = initial_state(job)
+    step, _ = training.compile_step(make_step(job), (state, masks, mu, make_batch()))
     first = jax.tree.leaves(state)
     for index in range(9):
         state, metrics = step(state, masks, mu, make_batch(index))
