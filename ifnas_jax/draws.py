@@ -11,7 +11,7 @@ from ifnas_jax.errors import InputError
 from ifnas_jax.masks import Kept
 from ifnas_jax.spaces.graph import Space
 
-# Draws after which a budget that is never hit is given up; a second or a few.
+# Draws after which a budget that is never hit is given up.
 ATTEMPTS = 1000
 
 
