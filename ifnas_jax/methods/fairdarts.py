@@ -23,10 +23,6 @@ ZERO_ONE_WEIGHT = 10.0  # as in the paper
 def fairdarts(config: ConfigDict, space: Space) -> Method:
     """The method; `config.bilevel` has its constants."""
 
-    def weights(arch: Arch, masks: Masks):
-        logs = relaxation.sigmoid_logs(arch)
-        return relaxation.weights(logs, masks, space, config.relaxation.node_scale)
-
     def penalty(arch: Arch, masks: Masks, mu: jax.Array) -> jax.Array:
         """The zero-one loss over all surviving gates; its weight is constant."""
         del mu
@@ -44,7 +40,7 @@ def fairdarts(config: ConfigDict, space: Space) -> Method:
             scale=config.relaxation.init_scale,
             names=("alpha",),
         ),
-        weights=weights,
+        weights=relaxation.sigmoid_weights(config, space),
         gates=sigmoid_gates,
         moves=moves,
         penalty=penalty,

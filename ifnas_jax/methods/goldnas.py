@@ -30,10 +30,6 @@ def goldnas(config: ConfigDict, space: Space) -> Method:
     fields = config.goldnas
     floor = pruning.INPUTS.get(config.derive)
 
-    def weights(arch: Arch, masks: Masks):
-        logs = relaxation.sigmoid_logs(arch)
-        return relaxation.weights(logs, masks, space, config.relaxation.node_scale)
-
     def prune(kept: Kept, gates: Gates):
         return pruning.small_shares(
             space,
@@ -63,7 +59,7 @@ def goldnas(config: ConfigDict, space: Space) -> Method:
             scale=config.relaxation.init_scale,
             names=("alpha",),
         ),
-        weights=weights,
+        weights=relaxation.sigmoid_weights(config, space),
         gates=shares,
         moves=moves,
         penalty=penalty,

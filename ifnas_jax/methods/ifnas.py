@@ -31,10 +31,6 @@ def ifnas(config: ConfigDict, space: Space) -> Method:
       space: the space to search.
     """
 
-    def weights(arch: Arch, masks: Masks):
-        logs = relaxation.sigmoid_logs(arch)
-        return relaxation.weights(logs, masks, space, config.relaxation.node_scale)
-
     def prune(kept: Kept, gates: Gates):
         return pruning.below_threshold(
             space,
@@ -54,7 +50,7 @@ def ifnas(config: ConfigDict, space: Space) -> Method:
         init=functools.partial(
             relaxation.init, space=space, scale=config.relaxation.init_scale
         ),
-        weights=weights,
+        weights=relaxation.sigmoid_weights(config, space),
         gates=sigmoid_gates,
         moves=moves,
         penalty=penalty,

@@ -5,11 +5,12 @@ node outside it takes its backbone edge with constant weight. What g is, is the
 method's: g(β)·g(α) with independent sigmoid gates in the paper (`sigmoid_logs`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from ml_collections import ConfigDict
 
 from ifnas_jax.masks import Masks
 from ifnas_jax.methods.interface import Arch
@@ -106,6 +107,12 @@ def sigmoid_logs(arch: Arch) -> list[jax.Array]:
         jax.nn.log_sigmoid(beta)[:, :, None] + own
         for beta, own in zip(arch["beta"], logs, strict=True)
     ]
+
+
+def sigmoid_weights(config: ConfigDict, space: Space) -> Callable:
+    """`weights` of independent sigmoid gates, as a `Method` has it: (arch, masks)."""
+    scale = config.relaxation.node_scale
+    return lambda arch, masks: weights(sigmoid_logs(arch), masks, space, scale)
 
 
 def softmax_logs(logits: jax.Array, active: jax.Array) -> jax.Array:
