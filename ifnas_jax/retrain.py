@@ -207,7 +207,7 @@ def initial_state(config: ConfigDict, network: Network, optimizer) -> State:
     macro = network.architecture.macro
     shape = (1, macro.image_size, macro.image_size, macro.channels)
 
-    @jax.jit
+    @training.jit_once
     def init():
         # Another stream than the search's of the same seed.
         rng = jax.random.split(jax.random.key(config.seed), 3)[2]

@@ -67,7 +67,7 @@ def initial_state(job: Search) -> State:
     params_rng, arch_rng, _ = jax.random.split(jax.random.key(job.config.seed), 3)
     params_optimizer, arch_optimizer = _optimizers(job)
 
-    @jax.jit
+    @training.jit_once
     def init():
         params, arch = job.net.init(params_rng), job.method.init(arch_rng)
         return State(

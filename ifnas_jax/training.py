@@ -1,5 +1,6 @@
 """What searching and retraining share: compiled steps, optimisers, metrics."""
 
+import functools
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -17,6 +18,12 @@ from ifnas_jax.errors import DivergedError
 # Steps that may be queued on the device: enough to hide the host's work, few enough
 # to bound the memory of the batches that wait.
 IN_FLIGHT = 2
+
+# For a function that runs once: what counts is that it compiles soon. (On two CPU cores
+# a first state takes 6 s in place of 20 s.)
+jit_once = functools.partial(
+    jax.jit, compiler_options={"xla_backend_optimization_level": 0}
+)
 
 
 def compute_dtype(config: ConfigDict) -> Any:
