@@ -5,7 +5,7 @@
 
 Each pair is a run of its own through the command line, on mnist5k, of a minute or two:
 it shows that the pair works and that what it derives is a valid network within its
-budget, not how good a method is. A run that is done is only read.
+budget, not how good a method is. A pair that is done is not run again.
 """
 
 import argparse
@@ -72,8 +72,11 @@ COLUMNS = (
 
 
 def run(method: str, space: str, workdir: str, overrides: list[str]) -> dict:
-    """One pair, to its end; a row of the table."""
+    """One pair, to its end; a row of the table, which is kept beside the run."""
     path = os.path.join(workdir, f"{method}-{space}")
+    row_path = os.path.join(path, "row.json")
+    if os.path.exists(row_path):
+        return files.read_json(row_path)
     own = EXTRA_METHODS.get(method, {"method": method})
     fields = {**TINY, **SPACES[space], **own}
     command = [sys.executable, "-W", "error", "-m", "ifnas_jax.main"]
@@ -88,12 +91,14 @@ def run(method: str, space: str, workdir: str, overrides: list[str]) -> dict:
     )
     if done.returncode:
         raise RuntimeError(f"{method} in {space}:\n{done.stdout}\n{done.stderr}")
-    config = files.read_json(os.path.join(path, "config.json"))
     row = files.read_json(os.path.join(path, "result.json"))
+    config = files.read_json(os.path.join(path, "config.json"))
     row |= {"method": method, "space": space, "derive": config["derive"]}
     row |= {"seconds": round(time.monotonic() - started, 1)}
     check(row, load(os.path.join(path, "search", "architecture.json")))
-    return {key: row[key] for key in COLUMNS}
+    row = {key: row[key] for key in COLUMNS}
+    files.write_json(row_path, row)
+    return row
 
 
 def check(row: dict, found) -> None:
@@ -106,17 +111,29 @@ def check(row: dict, found) -> None:
         most = {"keep1": 1, "keep2": 2}[row["derive"]]
         for stage in found.stages:
             for node in stage.nodes():
-                candidates = len(stage.graph.precursors(node))
-                assert len(stage.inputs(node)) == min(most, candidates), (row, node)
+                edges = stage.inputs(node)
+                count = min(most, len(stage.graph.precursors(node)))
+                assert len(edges) == count, (row, node)
+                if most > 1:
+                    assert all(len(edge.ops) == 1 for edge in edges), (row, node)
 
 
-def table(rows: list[dict]) -> str:
-    """The rows in Markdown."""
+def describe(row: dict) -> str:
+    """A row as a line."""
+    return (
+        f"{row['space']:14} {row['method']:10} {row['derive']:7} "
+        f"{row['madds'] / 1e6:5.2f}M  top-1 {100 * row['top1']:4.1f} %  "
+        f"{row['seconds']:5.1f} s"
+    )
+
+
+def table(results: dict) -> str:
+    """The rows in Markdown, and what failed."""
     lines = [
         "| space | method | derive | MAdds (target) | met by | depth | top-1 |",
         "|---|---|---|---|---|---|---|",
     ]
-    for row in rows:
+    for row in results["rows"]:
         rule = row["derive"].startswith("keep")
         target = "" if rule else f" ({row['target_madds'] / 1e6:.2f}M)"
         lines.append(
@@ -124,6 +141,9 @@ def table(rows: list[dict]) -> str:
             f"{row['madds'] / 1e6:.2f}M{target} | {row['target_met_by'] or 'rule'} | "
             f"{row['depth']} | {100 * row['top1']:.1f} % |"
         )
+    for failure in results["failed"]:
+        method, space = failure["pair"]
+        lines.append(f"| {space} | {method} | **failed** | | | | |")
     return "\n".join(lines) + "\n"
 
 
@@ -145,39 +165,33 @@ def main(argv=None) -> None:
         for space in arguments.spaces.split(",")
         for method in arguments.methods.split(",")
     ]
-    rows, failed = [], []
     os.makedirs(arguments.workdir, exist_ok=True)
     started = time.monotonic()
+    results = {"command": " ".join(["python -m benchmarks.matrix", *sys.argv[1:]])}
+    results |= {"rows": [], "failed": []}
     with concurrent.futures.ThreadPoolExecutor(arguments.jobs) as pool:
         runs = [pool.submit(run, *p, arguments.workdir, overrides) for p in pairs]
         for number, (pair, future) in enumerate(zip(pairs, runs, strict=True), start=1):
+            print(f"{number:2}/{len(pairs)}  ", end="")
             try:
-                rows.append(future.result())
+                row = future.result()
+                results["rows"].append(row)
+                print(describe(row), end="")
             except (RuntimeError, AssertionError) as error:
-                failed.append(f"{pair}: {error}")
-                print(f"FAILED {failed[-1]}", flush=True)
-                continue
+                results["failed"].append({"pair": pair, "error": str(error)})
+                print(f"FAILED {pair}: {error}", end="")
             spent = time.monotonic() - started
             left = spent / number * (len(pairs) - number)
-            row = rows[-1]
-            print(
-                f"{number:2}/{len(pairs)}  {row['space']:14} {row['method']:10} "
-                f"{row['derive']:7} {row['madds'] / 1e6:5.2f}M  "
-                f"top-1 {100 * row['top1']:4.1f} %  {row['seconds']:5.1f} s  "
-                f"ETA {left / 60:.0f} min",
-                flush=True,
-            )
-            command = " ".join(["python -m benchmarks.matrix", *sys.argv[1:]])
+            print(f"  ETA {left / 60:.0f} min", flush=True)
+            # Of this start; of all starts, the sum of the rows' seconds tells.
+            results["minutes"] = round(spent / 60, 1)
             if arguments.json:
-                files.write_json(
-                    arguments.json,
-                    {"command": command, "minutes": round(spent / 60, 1), "rows": rows},
-                )
+                files.write_json(arguments.json, results)
             if arguments.table:
-                files.write_text(arguments.table, table(rows))
+                files.write_text(arguments.table, table(results))
     minutes = (time.monotonic() - started) / 60
-    print(f"{len(rows)} of {len(pairs)} pairs in {minutes:.1f} min")
-    if failed:
+    print(f"{len(results['rows'])} of {len(pairs)} pairs in {minutes:.1f} min")
+    if results["failed"]:
         sys.exit(1)
 
 

@@ -8,11 +8,13 @@ signal on, through a learned linear map, and `skip_connect` passes it as it is w
 as much noise added; on every longer connection both pass a fixed projection of the
 noise in the signal's place. The classes show in the signal alone, so the best network
 with one input a node is the plain chain. Only the operators are made up: masks,
-relaxation, penalty, pruning, derivation and training are the project's own.
+relaxation, penalty, derivation and training are the project's own. (Nothing is pruned
+while searching, but by GOLD-NAS, whose penalty answers to it.)
 
 Each node keeps its strongest input (`keep1`); a node that has a choice is recovered if
-that is the direct one, a seed if all its nodes are. PC-DARTS runs with K = 1, since the
-channels that pass its operators by would carry the signal on every edge.
+that is the direct one, a seed if all its nodes are; it is an error if IF-NAS misses a
+seed. PC-DARTS runs with K = 1, since the channels that pass its operators by would
+carry the signal on every edge.
 """
 
 import argparse
@@ -242,6 +244,9 @@ def main(argv=None) -> None:
             f"{row['method']:10} nodes {row['nodes_recovered']:3} of {row['nodes']}  "
             f"seeds {row['seeds_recovered']} of {row['seeds']}"
         )
+    for row in table["rows"]:
+        if row["method"] == "ifnas" and row["seeds_recovered"] < row["seeds"]:
+            sys.exit("IF-NAS missed the planted architecture.")
 
 
 if __name__ == "__main__":

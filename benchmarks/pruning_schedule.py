@@ -1,6 +1,7 @@
 """Does a config's schedule reach its target by pruning? A simulation of gates alone.
 
-    python -m benchmarks.pruning_schedule [--json=FILE] [--config=FILE.py[:DATASET] ...]
+    python -m benchmarks.pruning_schedule [--json=FILE] [--config FILE.py[:DATASET] ...]
+        [--config.method=goldnas ...]
 
 No images and no network: the gates start where a search's β and α phases left them
 (logits N(0, 0.2²) and N(0, 0.1²), the spread measured in the mnist5k run) and then
@@ -48,13 +49,14 @@ def simulate(config, num_images: int, seed: int = 0) -> dict:
         fields.arch_learning_rate, fields.arch_momentum, fields.arch_weight_decay
     )
     rng = np.random.default_rng(seed)
+    logits = method.init(jax.random.key(0))
+    # Those that have moved since the β phase, and those since the α phase.
+    scales = {"beta": 0.2, "alpha": 0.1 if "beta" in logits else 0.2}
     arch = {
-        key: tuple(jnp.float32(rng.normal(0, scale, leaf.shape)) for leaf in leaves)
-        for (key, leaves), scale in zip(
-            sorted(method.init(jax.random.key(0)).items(), reverse=True),
-            (0.2, 0.1),
-            strict=True,
+        key: tuple(
+            jnp.float32(rng.normal(0, scales[key], leaf.shape)) for leaf in logits[key]
         )
+        for key in sorted(logits, reverse=True)
     }
     state = optimizer.init(arch)
 
@@ -106,13 +108,14 @@ def main(argv=None) -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--config", nargs="*", default=CONFIGS)
+    parser.add_argument("--config", nargs="*", default=CONFIGS, help="files")
     parser.add_argument("--json", help="where to write the rows")
-    arguments = parser.parse_args(argv)
+    arguments, overrides = parser.parse_known_args(argv)
     rows = []
     for path in arguments.config:
-        config = load_config(path)
-        row = {"config": path, **simulate(config, IMAGES[config.dataset.name])}
+        config = load_config(path, overrides)
+        row = {"config": path, "method": config.method}
+        row |= simulate(config, IMAGES[config.dataset.name])
         rows.append(row)
         print(
             f"{path:36} {'pruning' if row['met_by_pruning'] else 'FALLBACK':8} "

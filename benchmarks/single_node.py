@@ -68,8 +68,16 @@ def make_config(arguments, overrides, seed: int):
     return config
 
 
-def run(config, dataset, added, name: str) -> list[dict]:
-    """One setting: the three gates, every ten steps."""
+def run(config, dataset, added, name: str, steps: dict) -> list[dict]:
+    """One setting: the three gates, every ten steps.
+
+    Args:
+      config: of the seed.
+      dataset: what to train on.
+      added: the connections that are added.
+      name: of the setting, for the progress line.
+      steps: the compiled step, or {} the first time: masks and seed are data.
+    """
     job = make_search(config, dataset)
     step_masks = study_masks(job.net.space, added)
     # All steps have the same masks, so a loop has one.
@@ -77,8 +85,10 @@ def run(config, dataset, added, name: str) -> list[dict]:
     state, mu, rows = initial_state(job), np.zeros(2, np.float32), []
     batches = make_batches(config, dataset, 0, 0)
     try:
-        arguments = state, step_masks, mu, batches.peek()
-        step, _ = training.compile_step(make_step(job), arguments)
+        if not steps:
+            arguments = state, step_masks, mu, batches.peek()
+            steps["train"], _ = training.compile_step(make_step(job), arguments)
+        step = steps["train"]
         step_masks = training.place(step, 1, step_masks)
         total = job.schedule.alpha
         with Progress(name, total) as progress:
@@ -160,7 +170,7 @@ def main(argv=None) -> None:
     parser.add_argument("--figure", help="where to draw them, .svg or .png")
     arguments, overrides = parser.parse_known_args(argv)
     command = " ".join(["python -m benchmarks.single_node", *sys.argv[1:]])
-    results, dataset = [], None
+    results, dataset, steps = [], None, {}
     if os.path.exists(arguments.json):
         # What the same command did before it was interrupted.
         stored = files.read_json(arguments.json)
@@ -175,7 +185,8 @@ def main(argv=None) -> None:
             row = {"seed": seed, "added": [list(edge) for edge in added]}
             if (seed, row["added"]) in done:
                 continue
-            rows = run(config, dataset, added, f"seed {seed}, {len(added)} added")
+            name = f"seed {seed}, {len(added)} added"
+            rows = run(config, dataset, added, name, steps)
             results.append(row | {"rows": rows})
             files.write_json(arguments.json, {"command": command, "runs": results})
     summary = summarise(results)

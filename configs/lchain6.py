@@ -12,4 +12,7 @@ def get_config(dataset: str = "imagenet2012"):
     """The configuration for a data set (a TFDS name, or mnist5k, imagenet100)."""
     config = config_lib.default(dataset)
     config.space.num_precursors = 6  # L: how many precursors a node may read
+    if dataset != "mnist5k":
+        # A loop has seven sampling steps, so there are few of them to prune after.
+        config.goldnas.weakest = 12
     return config

@@ -18,4 +18,5 @@ def get_config(dataset: str = "imagenet2012"):
     else:
         # A loop has nine sampling steps, so there are few of them to prune after.
         config.penalty.prune_epochs = 20.0
+        config.goldnas.weakest = 20
     return config

@@ -225,6 +225,7 @@ def from_json(data: Any) -> Architecture:
         )
     architecture = _parse(data)
     _check_graph(architecture)
+    _check_inputs_kept(architecture)
     stored, actual = _get(data, "cost", dict), architecture.to_json()["cost"]
     for key in (*actual, *stored):
         # As text, or true would pass for 1.
@@ -270,7 +271,10 @@ def _parse(data: dict[str, Any]) -> Architecture:
         raise InputError(f'"stages" has {len(stages)} entries; there are three stages.')
     if name != "lchain":
         if len(set(nodes)) != 1:
-            raise InputError(f'"nodes" is {nodes}; all cells have as many nodes.')
+            raise InputError(
+                f'"stages" have {nodes} nodes; all cells have as many, and there is at '
+                "least one: correct the entries."
+            )
         nodes = nodes[:1]
     operators = tuple(cost.OPERATORS)
     space = make_space(name, num_precursors, nodes, macro.cells, operators)
@@ -342,6 +346,22 @@ def _check_graph(architecture: Architecture) -> None:
                 )
             previous = (edge.dst, edge.src)
         _check_nodes(index, stage)
+
+
+def _check_inputs_kept(architecture: Architecture) -> None:
+    """Where nodes keep a number of inputs, all do, with one operator each."""
+    most = architecture.space.inputs_kept
+    for index, stage in enumerate(architecture.stages, start=1):
+        for node in stage.nodes() if most else ():
+            edges = stage.inputs(node)
+            count = min(most, len(stage.graph.precursors(node)))
+            if [len(edge.ops) for edge in edges] != [1] * count:
+                raise InputError(
+                    f"stage {index}: node {node} has {len(edges)} inputs with "
+                    f"{sum(len(edge.ops) for edge in edges)} operators; in space "
+                    f'"{architecture.space.name}" it has {count}, with one operator '
+                    "each."
+                )
 
 
 def _check_nodes(index: int, stage: KeptStage) -> None:

@@ -36,8 +36,8 @@ def default(dataset: str) -> ConfigDict:
     config.method = "ifnas"
     # prune: remove gates that close until target_madds is met, while searching.
     # target: search without removing, then remove the weakest until it is met.
-    # keep1: search without removing, then keep each node's strongest edge.
-    # keep2: the same with two edges and the strongest operator of each.
+    # keep1: search without removing (goldnas: until one edge a node is left), then
+    # keep each node's strongest edge. keep2: two, with the strongest operator of each.
     # auto: the method's own in the space, prune or target, and keep2 in that of DARTS.
     config.derive = "auto"
     config.target_madds = 600_000_000  # budget at the target width, for one image
@@ -114,9 +114,9 @@ def default(dataset: str) -> ConfigDict:
     penalty.operators = 1.0  # multiplies μ2, the strength on operators
 
     config.goldnas = goldnas = ConfigDict()
-    goldnas.delta = 1e-5  # first increment of λ; doubles while too little is pruned
+    goldnas.delta = 0.01  # first increment of λ; doubles while too little is pruned
     goldnas.share = 0.01  # operators with a smaller share of their node's sum go
-    goldnas.weakest = 4  # how many more may go, and how many make λ halve
+    goldnas.weakest = 4  # n0: how many more may go, and how many make λ halve
     goldnas.weak_share = 0.05  # if their share is smaller than this
 
     config.bilevel = bilevel = ConfigDict()  # Adam of darts, pcdarts and fairdarts

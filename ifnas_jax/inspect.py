@@ -80,7 +80,8 @@ def _inspect_config(arguments: argparse.Namespace, overrides: Sequence[str]) -> 
         )
     groups = sampling.groups(config, space)
     added = [sampling.additions(config, space, groups, i) for i in range(modulus)]
-    facts = tables.describe_space(space, macro, groups, added)
+    sampled = config.method == "ifnas" and config.sampling.groups != "matched"
+    facts = tables.describe_space(space, macro, groups, added, sampled)
     if arguments.figure:
         # Matplotlib takes a while to import, so only for a figure.
         from ifnas_jax.report import drawing, files

@@ -32,7 +32,7 @@ def preflight(config: ConfigDict, dataset: Dataset, workdir: str) -> None:
     Raises:
       InputError: the devices don't divide a batch, the phases don't fit, the
         validation part fills no batch, the transforms can't be made, or there is no
-        architecture to retrain or one of other sizes.
+        architecture to retrain or one of another space or size.
     """
     train_transform(config.dataset)
     eval_transform(config.dataset)
@@ -57,11 +57,19 @@ def preflight(config: ConfigDict, dataset: Dataset, workdir: str) -> None:
 def check_architecture(
     config: ConfigDict, architecture: Architecture, path: str
 ) -> None:
-    """Refuses an architecture whose sizes are not the config's.
+    """Refuses an architecture of another space, or of other sizes than the config's.
 
     Raises:
-      InputError: a size differs.
+      InputError: the space or a size differs.
     """
+    searched, found = config_lib.space(config), architecture.space
+    for name in ("name", "num_precursors", "nodes"):
+        have, want = getattr(found, name), getattr(searched, name)
+        if have != want:
+            raise InputError(
+                f"space.{name} is {want!r}, but {path} is of {have!r}; use a config "
+                "of its space, or another workdir."
+            )
     ours, theirs = config_lib.macro(config), architecture.macro
     names = ("width", "stem", "cells", "image_size", "channels", "num_classes")
     fields = {name: f"macro.{name}" for name in names[:3]}

@@ -76,7 +76,7 @@ class _Pruner:
         least = list(self._least)
         least[stage] = self._cheapest(stage, after)
         # A target that is out of reach already holds nothing back.
-        before, now = (self._fixed + sum(madds) for madds in (self._least, least))
+        before, now = self.least(), self._fixed + sum(least)
         if before <= self.target < now:
             return
         self.kept[stage], self._least = after, least
@@ -84,6 +84,10 @@ class _Pruner:
             self._record(stage, row, column, op, reason)
         if not self.kept[stage][row, column].any():
             self._delete_unread(stage)
+
+    def least(self) -> int:
+        """MAdds of the cheapest network that is left."""
+        return self._fixed + sum(self._least)
 
     def _cheapest(self, stage: int, kept: np.ndarray) -> int:
         """MAdds of the cheapest network that is left in a stage.
@@ -119,6 +123,11 @@ class _Pruner:
 
     def result(self) -> tuple[Kept, list[Removal]]:
         return tuple(self.kept), self.removals
+
+
+def least_madds(space: Space, macro: cost.Macro) -> int:
+    """MAdds of the cheapest network of a space, in which every node has an input."""
+    return _Pruner(space, macro, space.full(), target=0).least()
 
 
 def below_threshold(

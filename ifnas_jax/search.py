@@ -128,8 +128,7 @@ def _loop(job, steps, state, host, batches, writers) -> tuple[State, Progressed]
     """Trains until the target is met or the schedule ends."""
     step, schedule = int(state.step), job.schedule
     meter, started = training.Meter(), time.perf_counter() - host.seconds
-    masks = _masks(job, steps, host.kept, step)
-    retained = _retained(job, host.kept, step)
+    masks, retained = _between_loops(job, steps, host.kept, step)
     while step < schedule.total and not _done(job, host.kept):
         mu = job.method.mu(schedule, host.strength, step)
         first = step
@@ -141,8 +140,7 @@ def _loop(job, steps, state, host, batches, writers) -> tuple[State, Progressed]
         row = _describe(job, first, step, mu) | meter.mean(step)
         if step % schedule.loop == 0:
             host, extra = _end_of_loop(job, steps, state, host, step, writers.logs)
-            masks = _masks(job, steps, host.kept, step)
-            retained = _retained(job, host.kept, step)
+            masks, retained = _between_loops(job, steps, host.kept, step)
             row |= extra
         writers.logs.write(row | retained)
         host = host._replace(seconds=time.perf_counter() - started)
@@ -175,27 +173,20 @@ def _done(job: Search, kept: Kept) -> bool:
     if job.config.derive == "prune":
         return _madds(job, kept) <= job.config.target_madds
     inputs = pruning.INPUTS[job.config.derive]
-    return all(
-        (stage.any(axis=2).sum(axis=1) <= inputs).all()
-        and (stage.sum(axis=2) <= 1).all()
-        for stage in kept
-    )
+    return all((stage.any(axis=2).sum(axis=1) <= inputs).all() for stage in kept)
 
 
 def _madds(job: Search, kept: Kept) -> int:
     return cost.network_cost(job.net.space, job.target, kept).madds
 
 
-def _loop_masks(job: Search, kept: Kept, step: int) -> Masks:
-    return job.method.masks(kept, step // job.schedule.loop)
+def _between_loops(job: Search, steps: Steps, kept: Kept, step: int):
+    """The next loop's masks, on the devices, and what is retained, in numbers."""
+    masks = job.method.masks(kept, step // job.schedule.loop)
+    return training.place(steps.train, 1, masks), _retained(job, kept, masks)
 
 
-def _masks(job: Search, steps: Steps, kept: Kept, step: int) -> Any:
-    """The loop's masks, on the devices: they are the same for many steps."""
-    return training.place(steps.train, 1, _loop_masks(job, kept, step))
-
-
-def _retained(job: Search, kept: Kept, step: int) -> dict[str, int]:
+def _retained(job: Search, kept: Kept, masks: Masks) -> dict[str, int]:
     """The retained architecture in numbers."""
     architecture = from_kept(job.net.space, kept, job.target)
     return {
@@ -203,7 +194,7 @@ def _retained(job: Search, kept: Kept, step: int) -> dict[str, int]:
         "madds": architecture.cost().madds,
         "depth": architecture.depth(),
         "rerouted": rerouted(kept),
-        "unlearned": unlearned(kept, _loop_masks(job, kept, step)),
+        "unlearned": unlearned(kept, masks),
     }
 
 

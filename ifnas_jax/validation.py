@@ -5,9 +5,9 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from ifnas_jax import config as config_lib
-from ifnas_jax import cost
+from ifnas_jax import cost, pruning
 from ifnas_jax.errors import InputError
-from ifnas_jax.methods import METHODS
+from ifnas_jax.methods import METHODS, sampling
 from ifnas_jax.spaces.graph import check_cells
 
 DERIVATIONS = ("auto", "prune", "target", "keep1", "keep2")
@@ -120,6 +120,8 @@ def validate(config: ConfigDict) -> None:
 
 def _check_space(config: ConfigDict) -> None:
     """Cells where there are cells, and widths that divide."""
+    for operator in config.space.operators:
+        _one_of("space.operators", operator, tuple(cost.OPERATORS))
     graph, fields = config_lib.space(config), config.macro
     for name in ("cells", "search_cells"):
         if fields[name] and not graph.has_cells:
@@ -139,8 +141,8 @@ def _check_space(config: ConfigDict) -> None:
         )
     if graph.has_cells and fields.search_width % 2:
         raise InputError(
-            f"macro.search_width is {fields.search_width}, but a reduction cell makes "
-            "it of two halves; set an even number."
+            f"macro.search_width is {fields.search_width}, but the stem of cells "
+            "halves it; set an even number."
         )
     parts = config.pcdarts.parts
     if config.method == "pcdarts" and fields.search_width % parts:
@@ -178,7 +180,11 @@ def _check_derivation(config: ConfigDict) -> None:
 def _check_sampling(config: ConfigDict) -> None:
     """Only IF-NAS samples; a control without sampling adds nothing to a group."""
     fields = config.sampling
-    for name, default in (("interleaved", 0), ("groups", "modulo")):
+    for name, default in (
+        ("interleaved", 0),
+        ("groups", "modulo"),
+        ("warmup_sampling", True),
+    ):
         if fields[name] != default and config.method != "ifnas":
             raise InputError(
                 f"sampling.{name} is {fields[name]!r}, but method {config.method!r} "
@@ -188,6 +194,23 @@ def _check_sampling(config: ConfigDict) -> None:
         raise InputError(
             f"sampling.interleaved is {fields.interleaved}, but with sampling.groups "
             "'matched' every connection is there already; set it to 0."
+        )
+    graph = config_lib.space(config)
+    groups = sampling.groups(config, graph)
+    sizes = [len(group) for stage in groups for group in stage]
+    if fields.groups == "random" and (max(sizes) < 2 or len(groups[0]) < 2):
+        raise InputError(
+            "sampling.groups is 'random', but in this space a group is one node or all "
+            "of them, so that they are the same at random; set it to 'modulo'."
+        )
+    added = [
+        sampling.additions(config, graph, groups, index)
+        for index in range(len(groups[0]))
+    ]
+    if fields.interleaved and not any(any(stages) for stages in added):
+        raise InputError(
+            f"sampling.interleaved is {fields.interleaved}, but this space has no "
+            "connection that interleaves with a group; set it to 0."
         )
 
 
@@ -208,19 +231,19 @@ def _check_auxiliary(config: ConfigDict) -> None:
 
 
 def _check_budget(config: ConfigDict) -> None:
-    """The target lies between the fixed parts and the whole super-network."""
+    """The target lies between the cheapest network and the whole super-network."""
     known = config.copy_and_resolve_references()
     # Until the data set is opened, the smallest classifier stands in for its own.
     known.dataset.num_classes = max(1, config.dataset.num_classes)
     graph, sizes = config_lib.space(config), config_lib.macro(known)
     target = config.target_madds
-    fixed = cost.fixed_cost(graph, sizes).madds
+    least = pruning.least_madds(graph, sizes)
     full = cost.network_cost(graph, sizes, graph.full()).madds
     has_target = config_lib.derivation(config) in ("prune", "target")
-    if has_target and not fixed < target < full:
+    if has_target and not least < target < full:
         raise InputError(
-            f"target_madds is {target:,}, but the network's fixed parts alone have "
-            f"{fixed:,} and the whole super-network has {full:,} at width "
+            f"target_madds is {target:,}, but the cheapest network of the space has "
+            f"{least:,} and the whole super-network has {full:,} at width "
             f"{sizes.width}; set a target between them."
         )
 

@@ -45,8 +45,10 @@ def random_cells(seed, kind):
 def valid_cells(kind):
     """A small valid object of `architecture.json`: cells of 2 nodes, L = 3."""
     space = darts(2, 3) if kind == "darts" else goldnas(3, 2, 3)
-    macro = cost.Macro(4, 10, 32, 3, "small", cells=3)
-    return architecture.from_kept(space, space.full(), macro).to_json()
+    macro, kept = cost.Macro(4, 10, 32, 3, "small", cells=3), space.full()
+    if kind == "darts":  # Two inputs a node, with one operator each.
+        kept = [stage & (np.arange(3) < 2)[:, None] & [True, False] for stage in kept]
+    return architecture.from_kept(space, kept, macro).to_json()
 
 
 def longest_path(stage, node):
@@ -275,7 +277,18 @@ def test_each_fault_has_its_own_message(change, message, tmp_path):
         (
             "goldnas",
             set_at("stages", 1, "nodes", 1),
-            r'"nodes" is \[2, 1, 2\]; all cells have as many nodes',
+            r'"stages" have \[2, 1, 2\] nodes; all cells have as many',
+        ),
+        ("goldnas", set_at("stages", []), r'"stages" have \[\] nodes; .* at least one'),
+        (
+            "darts",
+            delete(*EDGES, 0),
+            "node 1 has 1 inputs with 1 operators; .* it has 2, with one operator each",
+        ),
+        (
+            "darts",
+            set_at(*EDGES, 2, "ops", ["sep_conv_3x3", "skip_connect"]),
+            "node 2 has 2 inputs with 3 operators; .* it has 2, with one operator each",
         ),
         (
             "darts",

@@ -155,6 +155,29 @@ REFUSED = [
         "auxiliary_weight is 0.4, .* set it to 0",
     ),
     ("goldnas_space", {"target_madds": 100}, "target_madds is 100, .* between them"),
+    # More than the fixed parts have, less than any network.
+    (
+        "goldnas_space",
+        {"target_madds": 7_000_000},
+        "target_madds is 7,000,000, .*set a",
+    ),
+    (
+        "goldnas_space",
+        {"sampling.groups": "random"},
+        "sampling.groups is 'random', .* set it to 'modulo'",
+    ),
+    (
+        "lchain1",
+        {"sampling.groups": "random"},
+        "sampling.groups is 'random', .* set it to 'modulo'",
+    ),
+    ("lchain1", {"sampling.interleaved": 2}, "sampling.interleaved is 2, .* to 0"),
+    (
+        "lchain4",
+        {"method": "randomws", "sampling.warmup_sampling": False},
+        "sampling.warmup_sampling is False, .* set it to True",
+    ),
+    ("lchain4", {"space.operators": ("pool",)}, "space.operators is 'pool'; choose"),
 ]
 
 

@@ -2,13 +2,14 @@
 
 import collections
 import itertools
+import math
 
 import numpy as np
 import pytest
 
-from ifnas_jax import draws
+from ifnas_jax import draws, pruning
 from ifnas_jax.architecture import delete_unread, from_kept
-from ifnas_jax.cost import Macro
+from ifnas_jax.cost import Macro, fixed_cost, pair_costs
 from ifnas_jax.errors import InputError
 from ifnas_jax.spaces.graph import Space, cell
 from ifnas_jax.spaces.lchain import OPERATORS, lchain
@@ -107,8 +108,12 @@ def test_inputs_are_valid_architectures(space, count, one_operator):
             assert operators <= ({0, 1} if one_operator else {0, 2})
 
 
+def cost_of(space, macro, kept):
+    return from_kept(space, kept, macro).cost().madds
+
+
 def madds(kept):
-    return from_kept(CHAIN, kept, MACRO).cost().madds
+    return cost_of(CHAIN, MACRO, kept)
 
 
 @pytest.mark.parametrize("target", [1_800_000, 3_000_000])
@@ -120,6 +125,90 @@ def test_drawn_to_a_target_is_always_in_the_band(target):
         assert all(map(np.array_equal, kept, delete_unread(CHAIN.stages, kept)))
         seen.add(np.concatenate([stage.ravel() for stage in kept]).tobytes())
     assert len(seen) == 15
+
+
+def exact_to_target(space, macro, target, band):
+    """Probability of each outcome of `to_target` in a space of cells, by brute force.
+
+    A random order of dropping is the same as dropping, each time, any pair that may go.
+    """
+    costs = [stage.madds for stage in pair_costs(space, macro)]
+    fixed = fixed_cost(space, macro).madds
+    nodes = [
+        [(s, n - 1, len(stage.precursors(n))) for n in range(1, stage.num_nodes + 1)]
+        for s, stage in enumerate(space.stages)
+    ]
+    nodes = list(itertools.chain(*nodes))
+    price = {}
+    for s, row, edges in nodes:
+        for column, op in itertools.product(range(edges), range(2)):
+            price[s, row, column, op] = costs[s][row, column, op]
+    subsets = [
+        [[(s, row, *pair) for pair in own] for own in node_subsets(edges)]
+        for s, row, edges in nodes
+    ]
+    chances, final = collections.Counter(), collections.Counter()
+    for choice in itertools.product(*subsets):
+        chances[frozenset(itertools.chain(*choice))] += 1
+
+    def least(pairs):
+        return fixed + sum(
+            min((price[p] for p in pairs if p[:2] == (s, row)), default=math.inf)
+            for s, row, _ in nodes
+        )
+
+    while chances:
+        pairs = max(chances, key=len)
+        chance = chances.pop(pairs)
+        total = fixed + sum(price[p] for p in pairs)
+        if total <= target:
+            final[pairs] += chance * (total >= band * target)
+            continue
+        smaller = [pairs - {p} for p in pairs if least(pairs - {p}) <= target]
+        for left in smaller:
+            chances[left] += chance / len(smaller)
+    return {pairs: chance / final.total() for pairs, chance in final.items() if chance}
+
+
+def test_drawn_to_a_target_has_the_distribution_of_its_rule(monkeypatch):
+    stages = cell(2, 2, False), cell(1, 1, True), cell(1, 1, True)
+    space, macro = Space("goldnas", OPERATORS, stages), Macro(8, 10, 28, 1, "small", 3)
+    full = cost_of(space, macro, space.full())
+    target, band = int(0.7 * full), 0.8
+    exact = exact_to_target(space, macro, target, band)
+    assert len(exact) > 50
+
+    def statistic(count=4000):
+        """Chi-square, in units of its critical value at p = 1e-6."""
+        counts, rng = collections.Counter(), np.random.default_rng(1)
+        for _ in range(count):
+            kept = draws.to_target(space, macro, target, band, rng)
+            pairs = [
+                (s, *pair)
+                for s, stage in enumerate(kept)
+                for pair in np.argwhere(stage).tolist()
+            ]
+            counts[frozenset(pairs)] += 1
+        assert set(counts) <= set(exact)
+        # Rare outcomes are one, so that no expected count is small.
+        common = [key for key, chance in exact.items() if chance * count >= 5]
+        found = [(counts[key], count * exact[key]) for key in common]
+        rare = [sum(column) for column in zip(*found, strict=True)]
+        found.append(tuple(count - value for value in rare))
+        # Wilson and Hilferty's approximation.
+        part = 2 / (9 * (len(found) - 1))
+        limit = (len(found) - 1) * (1 - part + 4.753 * part**0.5) ** 3
+        return sum((seen - e) ** 2 / e for seen, e in found if e > 0.5) / limit
+
+    assert statistic() < 1
+    plain = pruning.drop_weakest
+
+    def farthest_first(space, macro, kept, order, target):
+        order = [stage - 0.5 * np.arange(stage.shape[1])[:, None] for stage in order]
+        return plain(space, macro, kept, order, target)
+
+    monkeypatch.setattr(pruning, "drop_weakest", farthest_first)
+    assert statistic() > 1
 
 
 def test_the_seed_decides():

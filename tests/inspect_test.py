@@ -88,7 +88,9 @@ def test_json_of_a_config(capsys):
         "supernet_madds",
         "chain_madds",
         "chain_params",
+        "sampled",
         "groups",
+        "added",
         "interleaved_pairs",
     }
     assert (facts["edges"], facts["chain_madds"]) == (206, 524_296_960)
@@ -115,15 +117,18 @@ def test_json_of_the_spaces_of_cells(capsys, name, edges, size, paper):
 
 def test_architecture_of_cells(capsys, tmp_path):
     space = darts(2, 3)
-    kept = [stage & (np.arange(3) < 2)[:, None] for stage in space.full()]
+    # Two inputs a node, with one operator each.
+    kept = [
+        stage & (np.arange(3) < 2)[:, None] & [True, False] for stage in space.full()
+    ]
     path = str(tmp_path / "architecture.json")
     from_kept(space, kept, Macro(8, 10, 28, 1, "small", cells=5)).save(path)
     code, out, _ = run(capsys, f"--architecture={path}", "--json")
     facts = json.loads(out)
     # Three normal and two reduction cells, in which 0-1-2 is the longest path.
     assert (code, facts["depth"], facts["depth_per_stage"]) == (0, 10, [2, 2])
-    # (-1, 1), (0, 1), (0, 2) and (1, 2) in each kind, with both operators.
-    assert facts["ops"] == {SEP: 8, SKIP: 8}
+    # (-1, 1), (0, 1), (0, 2) and (1, 2) in each kind.
+    assert facts["ops"] == {SEP: 8, SKIP: 0}
     assert facts["precursor_histogram"] == {"1": 4, "2": 4, "3": 0}
     # (-1, 1) with (0, 2).
     assert facts["interleaved_pairs"] == 2
@@ -137,6 +142,29 @@ def test_fields_of_a_config_can_be_set(capsys):
     facts = json.loads(out)
     assert [len(groups) for groups in facts["groups"]] == [2, 2, 2]
     assert min(facts["interleaved_pairs"]) > 0
+
+
+def test_what_is_added_on_purpose_is_listed(capsys):
+    arguments = f"--config={LCHAIN4}:mnist5k", "--config.sampling.interleaved=1"
+    _, out, _ = run(capsys, *arguments, "--json")
+    facts = json.loads(out)
+    added = [edge for group in facts["added"] for stage in group for edge in stage]
+    assert sum(facts["interleaved_pairs"]) >= len(added) > 0
+    # Stages of one size are drawn apart.
+    assert any(len(set(map(str, group))) > 1 for group in facts["added"])
+    _, table, _ = run(capsys, *arguments)
+    src, dst = facts["added"][1][0][0]
+    assert f"added to group 1, stage 1: ({src}, {dst})" in table
+
+
+@pytest.mark.parametrize("field", ["method=dnas", "sampling.groups=matched"])
+def test_a_search_that_does_not_sample_is_said_to_interleave(capsys, field):
+    arguments = f"--config={LCHAIN4}:mnist5k", f"--config.{field}"
+    _, out, _ = run(capsys, *arguments, "--json")
+    facts = json.loads(out)
+    assert (facts["sampled"], min(facts["interleaved_pairs"]) > 0) == (False, True)
+    _, table, _ = run(capsys, *arguments)
+    assert "Not sampled" in table
 
 
 def test_figures(capsys, architecture_file, tmp_path):

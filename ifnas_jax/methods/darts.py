@@ -11,7 +11,6 @@ from ml_collections import ConfigDict
 
 from ifnas_jax.masks import Kept, Masks
 from ifnas_jax.methods import relaxation, sampling
-from ifnas_jax.methods.goldnas import moves
 from ifnas_jax.methods.interface import Arch, Gates, Method
 from ifnas_jax.spaces.graph import Space
 
@@ -36,7 +35,7 @@ def darts(config: ConfigDict, space: Space) -> Method:
         ),
         weights=weights,
         gates=softmax_gates,
-        moves=moves,
+        moves=relaxation.moves_after_weights,
         order=config.darts.order,
     )
 

@@ -13,7 +13,6 @@ from ml_collections import ConfigDict
 
 from ifnas_jax.masks import Kept, Masks
 from ifnas_jax.methods import relaxation, sampling
-from ifnas_jax.methods.goldnas import moves
 from ifnas_jax.methods.interface import Arch, Gates, Method
 from ifnas_jax.spaces.graph import Space
 
@@ -42,7 +41,7 @@ def fairdarts(config: ConfigDict, space: Space) -> Method:
         ),
         weights=relaxation.sigmoid_weights(config, space),
         gates=sigmoid_gates,
-        moves=moves,
+        moves=relaxation.moves_after_weights,
         penalty=penalty,
         order=1,
     )

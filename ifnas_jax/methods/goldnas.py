@@ -61,7 +61,7 @@ def goldnas(config: ConfigDict, space: Space) -> Method:
         ),
         weights=relaxation.sigmoid_weights(config, space),
         gates=shares,
-        moves=moves,
+        moves=relaxation.moves_after_weights,
         penalty=penalty,
         strength=Strength(0.0, fields.delta),
         mu=mu,
@@ -88,12 +88,3 @@ def shares(arch: Arch, kept: Kept) -> Gates:
         alpha.append(gates / np.maximum(gates.sum(axis=(1, 2), keepdims=True), 1e-300))
     beta = tuple(stage.sum(axis=2) for stage in alpha)
     return Gates(beta, tuple(alpha), tuple(alpha))
-
-
-def moves(now: Masks, step, schedule: SearchSchedule) -> dict[str, tuple]:
-    """All surviving operators' gates, once the phase of the weights is over."""
-    return {
-        "alpha": tuple(
-            s.active & s.learned[:, None, None] & (step >= schedule.beta) for s in now
-        )
-    }

@@ -24,6 +24,11 @@ from ifnas_jax.spaces.graph import Space
 def pcdarts(config: ConfigDict, space: Space) -> Method:
     """The method; `config.pcdarts` and `config.bilevel` have its constants."""
     parts = config.pcdarts.parts
+    # A node's operators weigh as much as there are kinds of them (`node_scale` "unit"),
+    # and each of them passes the same channels by: they shall weigh 1.
+    partial = functools.partial(
+        PartialChannels, parts=parts, share=1 / len(space.operators)
+    )
 
     def weights(arch: Arch, masks: Masks):
         logs = [
@@ -44,7 +49,7 @@ def pcdarts(config: ConfigDict, space: Space) -> Method:
         gates=softmax_gates,
         moves=moves,
         order=1,
-        wrap=functools.partial(PartialChannels, parts=parts) if parts > 1 else None,
+        wrap=partial if parts > 1 else None,
         width=lambda width: width // parts,
     )
 
@@ -52,19 +57,20 @@ def pcdarts(config: ConfigDict, space: Space) -> Method:
 class PartialChannels(nn.Module):
     """An operator on the first 1/K of the channels; the others pass by; a shuffle.
 
-    The weights of an edge's operators add up to the edge's own, so summing the
-    operators' outputs weights the channels that pass by with that: what is computed
-    is PC-DARTS' edge.
+    An edge's operators, summed with their weights, are PC-DARTS' edge: the channels
+    that pass by come once from each of them, times `share`.
 
     Attributes:
       operator: of width C/K.
       stride: of the operator; 2 halves what passes by with a max pool.
       parts: K.
+      share: what multiplies the channels that pass by.
     """
 
     operator: nn.Module
     stride: int
     parts: int
+    share: float = 1.0
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool) -> jax.Array:
@@ -73,7 +79,7 @@ class PartialChannels(nn.Module):
         y, rest = self.operator(x[..., :width], train), x[..., width:]
         if self.stride > 1:
             rest = nn.max_pool(rest, (2, 2), strides=(2, 2))
-        y = jnp.concatenate([y, rest], axis=-1)
+        y = jnp.concatenate([y, self.share * rest], axis=-1)
         # Channel c of part k becomes channel c·K + k.
         y = y.reshape(*y.shape[:-1], self.parts, width)
         return jnp.swapaxes(y, -1, -2).reshape(*y.shape[:-2], -1)
@@ -96,7 +102,5 @@ def softmax_gates(arch: Arch, kept: Kept) -> Gates:
 def moves(now: Masks, step, schedule: SearchSchedule) -> dict[str, tuple]:
     """All logits, once the phase of the weights is over."""
     on = step >= schedule.beta
-    return {
-        "beta": tuple(s.active.any(axis=-1) & s.learned[:, None] & on for s in now),
-        "alpha": tuple(s.active & s.learned[:, None, None] & on for s in now),
-    }
+    edges = tuple(s.active.any(axis=-1) & s.learned[:, None] & on for s in now)
+    return {"beta": edges, **relaxation.moves_after_weights(now, step, schedule)}

@@ -14,6 +14,7 @@ from ml_collections import ConfigDict
 
 from ifnas_jax.masks import Masks
 from ifnas_jax.methods.interface import Arch
+from ifnas_jax.schedule import SearchSchedule
 from ifnas_jax.spaces.graph import Space
 
 
@@ -119,6 +120,12 @@ def softmax_logs(logits: jax.Array, active: jax.Array) -> jax.Array:
     """Ln softmax along the last axis, over the entries that are active."""
     # A finite stand-in: where nothing is active nothing may become NaN.
     return jax.nn.log_softmax(jnp.where(active, logits, -1e9), axis=-1)
+
+
+def moves_after_weights(now: Masks, step, schedule: SearchSchedule) -> dict[str, tuple]:
+    """All surviving operators' logits, once the phase of the weights is over."""
+    on = step >= schedule.beta
+    return {"alpha": tuple(s.active & s.learned[:, None, None] & on for s in now)}
 
 
 def sigmoid(x) -> np.ndarray:

@@ -38,11 +38,10 @@ def additions(
     config: ConfigDict, space: Space, own: Sequence[Sequence[Sequence[int]]], index: int
 ) -> list[tuple[Edge, ...]]:
     """For each stage, what is added on purpose to group `index` of the groups `own`."""
+    count = config.sampling.interleaved
     return [
-        added_connections(
-            stage, groups[index], config.sampling.interleaved, config.seed
-        )
-        for stage, groups in zip(space.stages, own, strict=True)
+        added_connections(stage, groups[index], count, [config.seed, number])
+        for number, (stage, groups) in enumerate(zip(space.stages, own, strict=True))
     ]
 
 

@@ -23,6 +23,7 @@ def describe_space(
     macro: cost.Macro,
     groups: Sequence[Sequence[Sequence[int]]],
     added: Sequence[Sequence[Sequence[Edge]]],
+    sampled: bool = True,
 ) -> dict[str, Any]:
     """What `inspect --config --json` prints.
 
@@ -31,6 +32,7 @@ def describe_space(
       macro: the sizes at which networks are priced.
       groups: for each stage its sampling groups, each a list of nodes.
       added: for each group and stage, connections added on purpose (Table 5).
+      sampled: whether a step trains a group; if not, it trains every connection.
     """
     chain_edges = []
     for full in space.full():
@@ -42,7 +44,8 @@ def describe_space(
     for index, additions in enumerate(added):
         total = 0
         for stage, own, extra in zip(space.stages, groups, additions, strict=True):
-            active = interleaving.active_connections(stage, own[index])
+            nodes = own[index] if sampled else range(1, stage.num_nodes + 1)
+            active = interleaving.active_connections(stage, nodes)
             total += interleaving.count_interleaved(active + tuple(extra))
         pairs.append(total)
     return {
@@ -52,7 +55,9 @@ def describe_space(
         "supernet_madds": cost.network_cost(space, macro, space.full()).madds,
         "chain_madds": chain.madds,
         "chain_params": chain.params,
+        "sampled": sampled,
         "groups": [[list(group) for group in own] for own in groups],
+        "added": [[list(map(list, extra)) for extra in own] for own in added],
         "interleaved_pairs": pairs,
     }
 
@@ -102,7 +107,6 @@ def stage_names(space: Space) -> list[str]:
 
 def space_table(space: Space, macro: cost.Macro, facts: Facts) -> str:
     """`describe_space`'s facts for a reader."""
-    modulus = len(facts["interleaved_pairs"])
     lines = _aligned(
         [
             [
@@ -133,7 +137,23 @@ def space_table(space: Space, macro: cost.Macro, facts: Facts) -> str:
     for index, pairs in enumerate(facts["interleaved_pairs"]):
         nodes = [" ".join(map(str, own[index])) or "-" for own in columns]
         rows.append([str(index), *nodes, str(pairs)])
-    return "\n".join([*lines, "", f"{modulus} sampling groups", *_aligned(rows)])
+    title = f"{len(facts['groups'][0])} sampling groups"
+    if not facts["sampled"]:
+        title = "Not sampled: every step trains every connection."
+        pairs = facts["interleaved_pairs"][0]
+        return "\n".join([*lines, "", title, f"{pairs} of their pairs interleave."])
+    return "\n".join([*lines, "", title, *_aligned(rows), *_additions(space, facts)])
+
+
+def _additions(space: Space, facts: Facts) -> list[str]:
+    """Lines of what is added to each group on purpose."""
+    lines = []
+    for index, own in enumerate(facts["added"]):
+        for name, edges in zip(stage_names(space), own, strict=True):
+            if edges:
+                pairs = ", ".join(f"({src}, {dst})" for src, dst in edges)
+                lines.append(f"added to group {index}, {name}: {pairs}")
+    return ["", *lines] if lines else []
 
 
 def architecture_table(architecture: Architecture, facts: Facts) -> str:

@@ -181,12 +181,12 @@ class Space:
         """The count that gives the figures of the paper's Table 1. Exact.
 
         Chains: they come out when the input counts as one of a stage's N nodes.
-        DARTS: its own seven operators.
+        DARTS: its own seven operators; all others two, whatever is searched here.
         """
         if self.has_cells:
             nodes = [range(1, n + 1) for n in self.nodes]
             return self._size(nodes, 7 if self.shared else 2)
-        return self._size([range(1, n) for n in self.nodes], len(self.operators))
+        return self._size([range(1, n) for n in self.nodes], 2)
 
     def _size(self, nodes, operators: int) -> int:
         return math.prod(

@@ -67,12 +67,12 @@ def active_connections(stage: Stage, nodes: Iterable[int]) -> tuple[Edge, ...]:
 
 
 def added_connections(
-    stage: Stage, group: Iterable[int], count: int, seed: int
+    stage: Stage, group: Iterable[int], count: int, seed: Sequence[int]
 ) -> tuple[Edge, ...]:
     """Connections that interleave with a group on purpose (Table 5).
 
     For each node n of the group, in order, `count` connections are drawn without
-    replacement, uniformly, by a generator seeded with (seed, n), among those that
+    replacement, uniformly, by a generator seeded with (*seed, n), among those that
     interleave with at least one candidate of n, end outside the group and were not
     drawn for an earlier node. A node with fewer such connections takes them all.
     """
@@ -87,7 +87,7 @@ def added_connections(
             and edge not in chosen
             and any(interleave(edge, candidate) for candidate in candidates)
         ]
-        rng = np.random.default_rng([seed, node])
+        rng = np.random.default_rng([*seed, node])
         for index in rng.permutation(len(pool))[:count]:
             chosen.append(pool[index])
     return tuple(sorted(chosen, key=lambda edge: (edge[1], edge[0])))

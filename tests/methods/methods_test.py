@@ -32,7 +32,8 @@ def schedule_of(config):
 
 
 def test_lambda_doubles_its_step_until_enough_is_pruned():
-    method, _, config = make("goldnas")
+    # The first δ of GOLD-NAS itself.
+    method, _, config = make("goldnas", **{"goldnas.delta": 1e-5})
     schedule = schedule_of(config)
     strength = method.strength
     assert (strength.mu, strength.delta) == (0, 1e-5)

@@ -5,6 +5,8 @@ import jax
 import numpy as np
 import pytest
 
+from ifnas_jax import config as config_lib
+from ifnas_jax.methods import make_method
 from ifnas_jax.methods.pcdarts import PartialChannels
 from ifnas_jax.nn.ops import OPERATORS
 
@@ -99,3 +101,26 @@ def test_operators_sum_to_the_weighted_edge(images, stride):
 
     expected = edge * slow_partial(images, mixed, parts, stride)
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("precursors", [1, 3])
+def test_what_passes_by_weighs_one_at_every_node(precursors):
+    config = config_lib.default("mnist5k")
+    config.method = "pcdarts"
+    config.space.update(num_precursors=precursors, nodes=(4, 3, 4))
+    config_lib.resolve(config, None)
+    space = config_lib.space(config)
+    method, rng = make_method(config, space), np.random.default_rng(0)
+    shapes = jax.eval_shape(method.init, jax.random.key(0))
+    arch = jax.tree.map(lambda x: rng.normal(size=x.shape).astype(np.float32), shapes)
+    now = jax.tree.map(lambda mask: mask[0], method.masks(space.full(), 0))
+
+    class Zero(nn.Module):
+        def __call__(self, x, train):
+            return 0 * x
+
+    # Only what passes by is left, 3/4 of the channels.
+    y = method.wrap(Zero(), 1).apply({}, np.ones((1, 1, 1, WIDTH), np.float32), True)
+    once = float(y.sum()) / (WIDTH * 3 / 4)
+    for weights in method.weights(arch, now):
+        np.testing.assert_allclose(weights.sum(axis=(1, 2)) * once, 1, rtol=1e-5)

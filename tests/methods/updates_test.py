@@ -10,56 +10,28 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from matrices import CLASSES, Net
 
 from ifnas_jax import config as config_lib
 from ifnas_jax import distributed, training
 from ifnas_jax.search import make_search
 from ifnas_jax.search_step import initial_state, make_step
 
-BATCH, CLASSES, WIDTH, L = 8, 3, 4, 2
+BATCH, L = 8, 2
 MU = np.array([0.2, 0.3], np.float32)
 # Epochs of one step: the weights alone for 3, β for 2 more, then α too.
 BETA, ALPHA, STEPS = 3, 5, 8
 BILEVEL = ("darts", "darts2", "pcdarts", "fairdarts")
-METHODS = ("ifnas", "goldnas", *BILEVEL)
+METHODS = ("ifnas", "dnas", "goldnas", "randomws", *BILEVEL)
 SEARCH = {"momentum": 0.9, "weight_decay": 0.01, "clip": 0.5, "learning_rate": 0.2}
 ARCH = {"arch_learning_rate": 0.3, "arch_momentum": 0.8, "arch_weight_decay": 0.02}
 ADAM = {"learning_rate": 0.05, "b1": 0.5, "b2": 0.999, "weight_decay": 0.1}
 
 
-class Net:
-    """A stage is one matrix: the sum of its pairs', by their weights."""
-
-    def __init__(self, space, *sizes):
-        del sizes
-        self.space = space
-
-    def init(self, rng):
-        del rng  # jax.random takes long to compile.
-        normal = np.random.default_rng(0).normal
-        shapes = [stage.shape for stage in self.space.full()]
-        params = {
-            "stem": normal(size=(4, WIDTH)),
-            "stages": [0.5 * normal(size=(*s, WIDTH, WIDTH)) for s in shapes],
-            "classifier": normal(size=(WIDTH, CLASSES)),
-        }
-        return jax.tree.map(jnp.float32, params)
-
-    def apply(self, params, weights, active, images):
-        x = images.reshape(len(images), -1) @ params["stem"]
-        for stage, on, own in zip(weights, active, params["stages"], strict=True):
-            kernel = jnp.einsum("nlo,nloij->ij", jnp.where(on, stage, 0), own)
-            x = jnp.tanh(x @ kernel) + x
-        return x @ params["classifier"]
-
-    def active_params(self, params, active):
-        tree = jax.tree.map(lambda _: jnp.array(True), params)
-        return {**tree, "stages": [on[..., None, None] for on in active]}
-
-
 def make_job(name):
     config = config_lib.default("mnist5k")
     config.method = name.rstrip("2")
+    config.derive = "keep1" if name == "randomws" else "auto"
     config.darts.order = 2 if name.endswith("2") else 1
     config.space.update(num_precursors=L, nodes=(3, 1, 1))
     config.sampling.period = 1
@@ -120,6 +92,8 @@ def log_shares(gates):
 def penalty(name, arch, now):
     """Of the surviving pairs, which the masks say, node by node."""
     total, squares = 0.0, []
+    if not arch:
+        return total
     for s, stage in enumerate(now):
         alphas = jax.nn.sigmoid(arch["alpha"][s])
         for row in range(len(stage.active)):
@@ -128,7 +102,7 @@ def penalty(name, arch, now):
             squares.append(((alphas[row][on]) - 0.5) ** 2)
             if name == "goldnas":
                 total += MU[0] * log_shares(alphas[row][on])
-            if name == "ifnas" and stage.learned[row]:
+            if name in ("ifnas", "dnas") and stage.learned[row]:
                 betas = jax.nn.sigmoid(arch["beta"][s][row])
                 total += MU[0] * log_shares(betas[edges])
                 for edge in edges:
@@ -179,7 +153,7 @@ def on_of(run, index, names):
     """Which architecture parameters move in a step."""
     result = {}
     for name in names:
-        late = ALPHA if name == "alpha" and run.name == "ifnas" else BETA
+        late = ALPHA if name == "alpha" and run.name in ("ifnas", "dnas") else BETA
         result[name] = tuple(
             (stage.active if name == "alpha" else stage.active.any(axis=2))
             & stage.learned.reshape(-1, *(1,) * (2 if name == "alpha" else 1))
@@ -282,6 +256,7 @@ def test_only_the_weights_move_in_their_phase(run):
         ]
         # IF-NAS' first step of a loop trains the whole network, and no gates.
         frozen = index < BETA or (run.name == "ifnas" and index % (L + 1) == 0)
+        frozen |= run.name == "randomws"
         assert same == [frozen, frozen]
         assert not np.array_equal(before.params["stem"], after.params["stem"])
 

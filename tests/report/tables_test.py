@@ -9,7 +9,7 @@ def describe(space, modulus, interleaved=0):
     groups = [interleaving.sampling_groups(s, modulus) for s in space.stages]
     added = [
         [
-            interleaving.added_connections(s, own[index], interleaved, seed=0)
+            interleaving.added_connections(s, own[index], interleaved, seed=[0])
             for s, own in zip(space.stages, groups, strict=True)
         ]
         for index in range(modulus)

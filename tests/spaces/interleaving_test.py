@@ -71,9 +71,9 @@ def test_groups_share_out_the_nodes_by_remainder():
 def test_added_connections_interleave_with_the_group(count, modulus, remainder):
     stage = Stage(20, 4)
     group = sampling_groups(stage, modulus)[remainder]
-    added = added_connections(stage, group, count, seed=3)
+    added = added_connections(stage, group, count, seed=[3])
     candidates = active_connections(stage, group)
-    assert added == added_connections(stage, group, count, seed=3)
+    assert added == added_connections(stage, group, count, seed=[3])
     assert list(added) == sorted(set(added), key=lambda edge: (edge[1], edge[0]))
     assert set(added) <= set(stage.edges())
     assert not {dst for _, dst in added} & set(group)
@@ -86,9 +86,9 @@ def test_added_connections_interleave_with_the_group(count, modulus, remainder):
 def test_added_connections_depend_on_the_seed_and_end_with_the_pool():
     stage = Stage(20, 4)
     group = sampling_groups(stage, 4)[0]
-    draws = {added_connections(stage, group, 2, seed) for seed in range(20)}
+    draws = {added_connections(stage, group, 2, [seed]) for seed in range(20)}
     assert len(draws) > 10
-    everything = added_connections(stage, group, 1000, seed=0)
+    everything = added_connections(stage, group, 1000, seed=[0])
     candidates = active_connections(stage, group)
     assert set(everything) == {
         edge

@@ -1,0 +1,152 @@
+"""The search job's decisions, with a few matrices for a super-network."""
+
+import numpy as np
+import pytest
+from matrices import CLASSES, Net
+
+from ifnas_jax import config as config_lib
+from ifnas_jax import files
+from ifnas_jax import search as search_lib
+from ifnas_jax.architecture import from_kept, load
+from ifnas_jax.data.source import Dataset
+from ifnas_jax.search import make_search, search
+from ifnas_jax.search_step import Steps
+
+LOGS = ("metrics", "gates", "prunings", "candidates")
+
+
+class SmallNet(Net):
+    pixels = 16
+
+
+def make_config(method, **changes):
+    config = config_lib.default("mnist5k")
+    config.space.update(num_precursors=2, nodes=(2, 3, 2))
+    config.dataset.update(image_size=4, num_classes=CLASSES, padding=0)
+    config.target_madds = 70_000
+    config.search.update(weights_epochs=1.0, max_epochs=12.0, checkpoint_every=2)
+    config.search.update(batch_size=8, valid_every=2, arch_learning_rate=0.5)
+    config.goldnas.delta = 0.1
+    config.random.candidates = 6
+    config.random.band = 0.5
+    config.method = method
+    config.update_from_flattened_dict(changes)
+    config_lib.resolve(config, None)
+    return config
+
+
+def make_dataset():
+    rng = np.random.default_rng(0)
+
+    def part(count):
+        labels = rng.integers(0, CLASSES, count)
+        images = rng.integers(0, 100, (count, 4, 4, 1))
+        images[np.arange(count), labels] += 100
+        return [
+            {"image": image.astype(np.uint8), "label": int(label)}
+            for image, label in zip(images, labels, strict=True)
+        ]
+
+    return Dataset(CLASSES, part(64), part(16), part(16))
+
+
+def left_in(directory):
+    """The bytes of everything that doesn't tell the time."""
+    paths = [directory / "search" / f"{name}.jsonl" for name in LOGS]
+    paths.append(directory / "search" / "architecture.json")
+    return {path.name: path.read_bytes() for path in paths if path.exists()}
+
+
+@pytest.mark.parametrize(
+    ("method", "changes"),
+    [
+        ("goldnas", {}),
+        ("darts", {"darts.order": 2}),
+        ("pcdarts", {}),
+        ("randomws", {}),
+    ],
+)
+def test_interrupted_it_ends_with_the_same_bytes(
+    method, changes, tmp_path, monkeypatch
+):
+    config, dataset = make_config(method, **changes), make_dataset()
+    search(config, dataset, tmp_path / "whole", SmallNet)
+    expected = left_in(tmp_path / "whole")
+    # Between two checkpoints, and, with candidates, in the middle of them.
+    loops, end_of_loop = iter(range(5)), search_lib._end_of_loop
+
+    def end(*arguments):
+        if next(loops, None) is None:
+            raise KeyboardInterrupt
+        return end_of_loop(*arguments)
+
+    monkeypatch.setattr(search_lib, "_end_of_loop", end)
+    with pytest.raises(KeyboardInterrupt):
+        search(config, dataset, tmp_path / "killed", SmallNet)
+    monkeypatch.undo()
+    assert left_in(tmp_path / "killed") != expected
+    if method == "randomws":
+        writes, write = iter(range(3)), search_lib.CandidateLog.write
+
+        def stop(*arguments):
+            if next(writes, None) is None:
+                raise KeyboardInterrupt
+            write(*arguments)
+
+        monkeypatch.setattr(search_lib.CandidateLog, "write", stop)
+        with pytest.raises(KeyboardInterrupt):
+            search(config, dataset, tmp_path / "killed", SmallNet)
+        monkeypatch.undo()
+        assert "candidates.jsonl" in left_in(tmp_path / "killed")
+    search(config, dataset, tmp_path / "killed", SmallNet)
+    assert left_in(tmp_path / "killed") == expected
+    assert len(expected) >= 4
+
+
+def test_the_most_accurate_candidate_is_kept(tmp_path):
+    config = make_config("randomws")
+    job = make_search(config, make_dataset(), SmallNet)
+    accuracies = iter([0.25, 0.5, 0.75, 0.125, 0.75, 0.5])
+    asked = []
+
+    def validate(state, masks):
+        del state
+        asked.append([stage.active for stage in masks])
+        return next(accuracies)
+
+    kept, met_by = search_lib._choose(job, Steps(None, validate), None, str(tmp_path))
+    # The first of the best.
+    assert all(map(np.array_equal, kept, job.method.draw(2)))
+    assert all(map(np.array_equal, kept, asked[2]))
+    assert (met_by, len(asked)) == ("drawing", 6)
+    rows = files.read_rows(str(tmp_path / "candidates.jsonl"))
+    assert [row["valid_accuracy"] for row in rows] == [
+        0.25,
+        0.5,
+        0.75,
+        0.125,
+        0.75,
+        0.5,
+    ]
+    assert not all(map(np.array_equal, kept, job.method.draw(3)))
+
+
+def test_goldnas_is_done_when_every_node_has_its_number_of_inputs():
+    config = make_config("goldnas", derive="keep1")
+    job = make_search(config, make_dataset(), SmallNet)
+    full = job.net.space.full()
+    nearest = [stage & (np.arange(2) == 0)[:, None] for stage in full]
+    assert nearest[0][0].sum() == 2  # both operators
+    assert search_lib._done(job, nearest)
+    one_more = [stage.copy() for stage in nearest]
+    one_more[1][2, 1, 0] = True
+    assert not search_lib._done(job, one_more)
+    assert not search_lib._done(job, full)
+
+
+def test_random_search_needs_no_super_network(tmp_path):
+    config = make_config("random")
+    search(config, make_dataset(), tmp_path, lambda *sizes: SmallNet(*sizes))
+    job = make_search(config, make_dataset(), SmallNet)
+    expected = from_kept(job.net.space, job.method.draw(0), job.target)
+    assert load(tmp_path / "search" / "architecture.json") == expected
