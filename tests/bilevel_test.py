@@ -12,7 +12,7 @@ from ifnas_jax import config as config_lib
 from ifnas_jax.cost import Macro
 from ifnas_jax.methods import make_method
 from ifnas_jax.nn.supernet import Supernet, batch_apply
-from ifnas_jax.training import cross_entropy
+from ifnas_jax.training import cross_entropy, jit_once
 
 RATE, MOMENTUM, DECAY = 0.3, 0.9, 0.05
 
@@ -190,16 +190,11 @@ def test_through_the_super_network():
 
         return [loss_on(*batch) for batch in batches]
 
-    # Not optimised: compiling takes longer than all that is computed.
-    def quick(function):
-        level = {"xla_backend_optimization_level": 0}
-        return jax.jit(function, compiler_options=level)
-
     ours = losses(lambda w, weights, images: net.apply(w, weights, active, images))
     plain = losses(functools.partial(loop_over_the_graph, net))
-    gradient = quick(lambda a, r: second_order(*ours, params, a, trace, rate=r))
+    gradient = jit_once(lambda a, r: second_order(*ours, params, a, trace, rate=r))
     found, first = (gradient(arch, rate)["alpha"] for rate in (RATE, 0.0))
-    expected = quick(jax.grad(unrolled(*plain, params, trace)))(arch)["alpha"]
+    expected = jit_once(jax.grad(unrolled(*plain, params, trace)))(arch)["alpha"]
     scale = max(np.abs(x).max() for x in expected)
     for second, theirs in zip(found, expected, strict=True):
         np.testing.assert_allclose(second, theirs, atol=1e-4 * scale)

@@ -164,7 +164,7 @@ def test_a_search_that_does_not_sample_is_said_to_interleave(capsys, field):
     facts = json.loads(out)
     assert (facts["sampled"], min(facts["interleaved_pairs"]) > 0) == (False, True)
     _, table, _ = run(capsys, *arguments)
-    assert "Not sampled" in table
+    assert "No groups are sampled" in table
 
 
 def test_figures(capsys, architecture_file, tmp_path):

@@ -32,7 +32,7 @@ def describe_space(
       macro: the sizes at which networks are priced.
       groups: for each stage its sampling groups, each a list of nodes.
       added: for each group and stage, connections added on purpose (Table 5).
-      sampled: whether a step trains a group; if not, it trains every connection.
+      sampled: whether a step trains a group; if not, all connections are counted.
     """
     chain_edges = []
     for full in space.full():
@@ -139,9 +139,9 @@ def space_table(space: Space, macro: cost.Macro, facts: Facts) -> str:
         rows.append([str(index), *nodes, str(pairs)])
     title = f"{len(facts['groups'][0])} sampling groups"
     if not facts["sampled"]:
-        title = "Not sampled: every step trains every connection."
         pairs = facts["interleaved_pairs"][0]
-        return "\n".join([*lines, "", title, f"{pairs} of their pairs interleave."])
+        title = f"No groups are sampled; {pairs} pairs of all connections interleave."
+        return "\n".join([*lines, "", title])
     return "\n".join([*lines, "", title, *_aligned(rows), *_additions(space, facts)])
 
 
