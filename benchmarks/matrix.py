@@ -41,6 +41,7 @@ TINY = {
     "search.alpha_epochs": 0.03,
     "search.max_epochs": 0.6,
     "search.arch_learning_rate": 0.5,
+    "search.checkpoint_every": 10,
     "search.valid_every": 0,
     "penalty.delta": 0.5,
     "penalty.prune_epochs": 0.3,

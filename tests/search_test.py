@@ -1,7 +1,9 @@
 """The search job's decisions, with a few matrices for a super-network."""
 
+import jax
 import numpy as np
 import pytest
+from jax.experimental.compilation_cache import compilation_cache
 from matrices import CLASSES, Net
 
 from ifnas_jax import config as config_lib
@@ -13,6 +15,20 @@ from ifnas_jax.search import make_search, search
 from ifnas_jax.search_step import Steps
 
 LOGS = ("metrics", "gates", "prunings", "candidates")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def compiled_once(tmp_path_factory):
+    """Every search compiles anew; equal programs shall be compiled once."""
+    before = jax.config.jax_compilation_cache_dir
+    use_cache(str(tmp_path_factory.mktemp("compiled")))
+    yield
+    use_cache(before)
+
+
+def use_cache(path):
+    jax.config.update("jax_compilation_cache_dir", path)
+    compilation_cache.reset_cache()
 
 
 class SmallNet(Net):
