@@ -18,7 +18,6 @@ import pytest
 from ifnas_jax import architecture, files, main, training
 from ifnas_jax.data import source
 from ifnas_jax.logs import MetricsLog
-from ifnas_jax.spaces.graph import Stage
 
 # What must be the same bytes in equal runs.
 SAME = (
@@ -325,12 +324,14 @@ def test_a_training_stays_with_its_architecture(finished, tiny_flags, tmp_path, 
     found.with_macro(width=8).save(path)
     assert main.main(tiny_flags(workdir)) == 2
     assert "macro.width is 4, but" in capsys.readouterr().err
-    other = architecture.KeptEdge(0, 1, ("sep_conv_3x3", "skip_connect"))
-    first = architecture.KeptStage(Stage(1, 3), (other,))
-    graphs = (first.graph, *found.space.stages[1:])
-    space = dataclasses.replace(found.space, stages=graphs)
-    stages = (first, *found.stages[1:])
-    dataclasses.replace(found, space=space, stages=stages).save(path)
+    # The same space, with both operators on the first stage's chain.
+    graph, both = found.stages[0].graph, ("sep_conv_3x3", "skip_connect")
+    nodes = range(1, graph.num_nodes + 1)
+    edges = tuple(architecture.KeptEdge(node - 1, node, both) for node in nodes)
+    first = architecture.KeptStage(graph, edges)
+    assert first != found.stages[0]
+    other = dataclasses.replace(found, stages=(first, *found.stages[1:]))
+    other.save(path)
     assert main.main(tiny_flags(workdir)) == 2
     assert "is not the one that" in capsys.readouterr().err
     (workdir / "retrain" / "summary.json").unlink()
