@@ -37,6 +37,19 @@ SPACES = ("lchain1", "lchain4", "lchain6", "lchain8", "goldnas_space")
 CONFIGS = [f"configs/{space}.py:{name}" for space in SPACES for name in IMAGES]
 
 
+def logits_at_pruning(method, seed: int) -> dict:
+    """Logits as the phases before pruning leave them, at random."""
+    rng, logits = np.random.default_rng(seed), method.init(jax.random.key(0))
+    # Those that have moved since the β phase, and those since the α phase.
+    scales = {"beta": 0.2, "alpha": 0.1 if "beta" in logits else 0.2}
+    return {
+        key: tuple(
+            jnp.float32(rng.normal(0, scales[key], leaf.shape)) for leaf in logits[key]
+        )
+        for key in sorted(logits, reverse=True)
+    }
+
+
 def simulate(config, num_images: int, seed: int = 0) -> dict:
     """One search, gates only: how many prunings it took, and how it ended."""
     config_lib.resolve(config, None)
@@ -48,16 +61,7 @@ def simulate(config, num_images: int, seed: int = 0) -> dict:
     optimizer = training.sgd(
         fields.arch_learning_rate, fields.arch_momentum, fields.arch_weight_decay
     )
-    rng = np.random.default_rng(seed)
-    logits = method.init(jax.random.key(0))
-    # Those that have moved since the β phase, and those since the α phase.
-    scales = {"beta": 0.2, "alpha": 0.1 if "beta" in logits else 0.2}
-    arch = {
-        key: tuple(
-            jnp.float32(rng.normal(0, scales[key], leaf.shape)) for leaf in logits[key]
-        )
-        for key in sorted(logits, reverse=True)
-    }
+    arch = logits_at_pruning(method, seed)
     state = optimizer.init(arch)
 
     @jax.jit

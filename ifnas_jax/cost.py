@@ -203,28 +203,18 @@ def _cells_cost(space: Space, macro: Macro) -> Cost:
         total += conv(size, 3, first, first) + norm(first)
     else:
         total = conv(size, 3, macro.channels, 3 * first) + norm(3 * first)
-    for shapes, width, given in cell_inputs(space, macro):
-        for channels, _ in shapes:
+    # A cell makes its two inputs of the outputs of the two cells before it, at the size
+    # of the last one; the factorized reduction of a larger one costs as much.
+    stem = first if macro.stem == "imagenet" else 3 * first
+    made, given = [stem, stem], size
+    for stage, level in space.positions(macro.cells):
+        width = macro.widths[level]
+        for channels in made[-2:]:
             total += conv(given, 1, channels, width) + norm(width)
+        made.append(space.stages[stage].num_nodes * width)
+        given = macro.sizes[level]
     last = space.stages[-1].num_nodes * macro.widths[2]
     return total + _dense(last, macro.num_classes)
-
-
-def cell_inputs(space: Space, macro: Macro):
-    """What each cell of a network is given, and what it makes its inputs of it.
-
-    Yields, a cell: ((channels, size) of the output of the cell before the last one and
-    of the last one), the width and the size of nodes -1 and 0. Where the sizes differ
-    a factorized reduction comes in between, else a 1×1 convolution.
-    """
-    if macro.stem == "imagenet":
-        made = [(macro.width, 2 * macro.sizes[0]), (macro.width, macro.sizes[0])]
-    else:
-        made = [(3 * macro.width, macro.sizes[0])] * 2
-    for stage, level in space.positions(macro.cells):
-        graph, width = space.stages[stage], macro.widths[level]
-        yield made[-2:], width, made[-1][1]
-        made.append((graph.num_nodes * width, macro.sizes[level]))
 
 
 def network_cost(space: Space, macro: Macro, kept: Sequence[np.ndarray]) -> Cost:

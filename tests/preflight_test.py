@@ -31,7 +31,7 @@ def found_by(name):
 
 @pytest.mark.parametrize("name", ["lchain4", "darts_space", "goldnas_space"])
 def test_its_own_config_takes_it(name):
-    check_architecture(preset(name), found_by(name), "FILE")
+    assert check_architecture(preset(name), found_by(name), "FILE") is None
 
 
 @pytest.mark.parametrize(

@@ -162,7 +162,12 @@ def test_goldnas_is_done_when_every_node_has_its_number_of_inputs():
 
 def test_random_search_needs_no_super_network(tmp_path):
     config = make_config("random")
-    search(config, make_dataset(), tmp_path, lambda *sizes: SmallNet(*sizes))
+
+    class Untrained(SmallNet):
+        def init(self, rng):
+            raise AssertionError("a super-network was made")
+
+    search(config, make_dataset(), tmp_path, Untrained)
     job = make_search(config, make_dataset(), SmallNet)
     expected = from_kept(job.net.space, job.method.draw(0), job.target)
     assert load(tmp_path / "search" / "architecture.json") == expected

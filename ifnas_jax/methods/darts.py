@@ -5,12 +5,10 @@ gradient of α at the present weights; 2 takes it through one virtual step of th
 the exact Hessian-vector product (`bilevel.py`).
 """
 
-import functools
-
 from ml_collections import ConfigDict
 
 from ifnas_jax.masks import Kept, Masks
-from ifnas_jax.methods import relaxation, sampling
+from ifnas_jax.methods import relaxation
 from ifnas_jax.methods.interface import Arch, Gates, Method
 from ifnas_jax.spaces.graph import Space
 
@@ -26,16 +24,9 @@ def darts(config: ConfigDict, space: Space) -> Method:
         return relaxation.weights(logs, masks, space, config.relaxation.node_scale)
 
     return Method(
-        masks=sampling.unsampled(config, space),
-        init=functools.partial(
-            relaxation.init,
-            space=space,
-            scale=config.relaxation.init_scale,
-            names=("alpha",),
-        ),
+        **relaxation.one_logit_an_operator(config, space),
         weights=weights,
         gates=softmax_gates,
-        moves=relaxation.moves_after_weights,
         order=config.darts.order,
     )
 

@@ -5,14 +5,12 @@ Search. Sigmoid gates in place of DARTS' softmax, and the zero-one loss
 -w · mean (g - 0.5)². First order, bi-level.
 """
 
-import functools
-
 import jax
 import numpy as np
 from ml_collections import ConfigDict
 
 from ifnas_jax.masks import Kept, Masks
-from ifnas_jax.methods import relaxation, sampling
+from ifnas_jax.methods import relaxation
 from ifnas_jax.methods.interface import Arch, Gates, Method
 from ifnas_jax.spaces.graph import Space
 
@@ -32,16 +30,9 @@ def fairdarts(config: ConfigDict, space: Space) -> Method:
         return -ZERO_ONE_WEIGHT * total / count
 
     return Method(
-        masks=sampling.unsampled(config, space),
-        init=functools.partial(
-            relaxation.init,
-            space=space,
-            scale=config.relaxation.init_scale,
-            names=("alpha",),
-        ),
+        **relaxation.one_logit_an_operator(config, space),
         weights=relaxation.sigmoid_weights(config, space),
         gates=sigmoid_gates,
-        moves=relaxation.moves_after_weights,
         penalty=penalty,
         order=1,
     )

@@ -5,8 +5,6 @@ gate; λ times the concave penalty Σ ln(1 + n·w/Σw) over the operators into a
 them uneven, and each pruning removes those with a small share of their node's sum.
 """
 
-import functools
-
 import jax
 import numpy as np
 from ml_collections import ConfigDict
@@ -14,7 +12,7 @@ from ml_collections import ConfigDict
 from ifnas_jax import config as config_lib
 from ifnas_jax import pruning
 from ifnas_jax.masks import Kept, Masks
-from ifnas_jax.methods import relaxation, sampling
+from ifnas_jax.methods import relaxation
 from ifnas_jax.methods.interface import Arch, Event, Gates, Method
 from ifnas_jax.regularizer import Strength, log_share
 from ifnas_jax.schedule import SearchSchedule
@@ -52,16 +50,9 @@ def goldnas(config: ConfigDict, space: Space) -> Method:
         return strength.adapt(event.removed, fields.weakest, fields.delta)
 
     return Method(
-        masks=sampling.unsampled(config, space),
-        init=functools.partial(
-            relaxation.init,
-            space=space,
-            scale=config.relaxation.init_scale,
-            names=("alpha",),
-        ),
+        **relaxation.one_logit_an_operator(config, space),
         weights=relaxation.sigmoid_weights(config, space),
         gates=shares,
-        moves=relaxation.moves_after_weights,
         penalty=penalty,
         strength=Strength(0.0, fields.delta),
         mu=mu,

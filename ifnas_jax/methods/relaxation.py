@@ -5,6 +5,7 @@ node outside it takes its backbone edge with constant weight. What g is, is the
 method's: g(β)·g(α) with independent sigmoid gates in the paper (`sigmoid_logs`).
 """
 
+import functools
 from collections.abc import Callable, Sequence
 
 import jax
@@ -13,6 +14,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from ifnas_jax.masks import Masks
+from ifnas_jax.methods import sampling
 from ifnas_jax.methods.interface import Arch
 from ifnas_jax.schedule import SearchSchedule
 from ifnas_jax.spaces.graph import Space
@@ -120,6 +122,17 @@ def softmax_logs(logits: jax.Array, active: jax.Array) -> jax.Array:
     """Ln softmax along the last axis, over the entries that are active."""
     # A finite stand-in: where nothing is active nothing may become NaN.
     return jax.nn.log_softmax(jnp.where(active, logits, -1e9), axis=-1)
+
+
+def one_logit_an_operator(config: ConfigDict, space: Space) -> dict[str, Callable]:
+    """What unsampled methods without β share: `masks`, `init` and `moves`."""
+    return {
+        "masks": sampling.unsampled(config, space),
+        "init": functools.partial(
+            init, space=space, scale=config.relaxation.init_scale, names=("alpha",)
+        ),
+        "moves": moves_after_weights,
+    }
 
 
 def moves_after_weights(now: Masks, step, schedule: SearchSchedule) -> dict[str, tuple]:

@@ -140,7 +140,7 @@ class CellStem(nn.Module):
 
     @nn.compact
     def __call__(self, images, train: bool):
-        """Two arrays [batch, size, size, channels], of `cost.cell_inputs`' sizes."""
+        """Two arrays [batch, size, size, channels], the outputs before the cells."""
         how = {"dtype": self.dtype, "sync": self.sync}
         x, width = images.astype(self.dtype), self.macro.width
         if self.macro.stem == "small":

@@ -73,10 +73,10 @@ MACROS = (
 @pytest.mark.parametrize("seed", range(6))
 def test_cost_is_what_jax_builds_and_counts(seed):
     macro = MACROS[seed % 3]
-    check_cost(random_architecture(seed, macro))
+    assert_cost_is_built(random_architecture(seed, macro))
 
 
-def check_cost(architecture):
+def assert_cost_is_built(architecture):
     variables, images = shapes(Network(architecture))
     assert architecture.cost().params == count_params(variables["params"])
     apply = lambda v, x: Network(architecture).apply(v, x, train=False)  # noqa: E731
@@ -96,7 +96,7 @@ def check_cost(architecture):
 )
 def test_cost_of_cells_is_what_jax_builds_and_counts(space, cells, macro):
     macro = cost.Macro(*macro, cells=cells)
-    check_cost(random_architecture(cells, macro, space))
+    assert_cost_is_built(random_architecture(cells, macro, space))
 
 
 def test_the_plain_chain_of_the_paper():
