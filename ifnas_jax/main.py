@@ -81,14 +81,14 @@ def run(config: ConfigDict, workdir: str) -> None:
     # JAX and the data libraries are imported only when there is work to do.
     from ifnas_jax import training
     from ifnas_jax.data.source import open_dataset
-    from ifnas_jax.preflight import preflight
+    from ifnas_jax.checks import check_run
 
     versions = _versions()
     dataset = open_dataset(config.dataset)
     config.dataset.num_classes = dataset.num_classes
     config.dtype = training.compute_dtype(config).name
     validate(config)
-    preflight(config, dataset, workdir)
+    check_run(config, dataset, workdir)
     _claim(config, workdir)
     if "search" in config.jobs:
         from ifnas_jax.search import search

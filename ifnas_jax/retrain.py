@@ -95,7 +95,7 @@ def retrain(config: ConfigDict, dataset: Dataset, workdir: str) -> None:
     Does nothing if that is done already.
 
     Args:
-      config: checked by `preflight`.
+      config: checked by `check_run`.
       dataset: trained on its whole training split, tested on its test part.
       workdir: of the run.
 

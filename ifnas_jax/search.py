@@ -63,7 +63,7 @@ def search(
     Does nothing if that is done already.
 
     Args:
-      config: checked by `preflight`.
+      config: checked by `check_run`.
       dataset: its training and validation parts are read, never the test part.
       workdir: of the run.
       supernet: makes the super-network; another one for experiments.

@@ -21,7 +21,7 @@ from ifnas_jax.schedule import search_schedule
 from ifnas_jax.search_step import validation_batches
 
 
-def preflight(config: ConfigDict, dataset: Dataset, workdir: str) -> None:
+def check_run(config: ConfigDict, dataset: Dataset, workdir: str) -> None:
     """Checks every job that is asked for.
 
     Args:
