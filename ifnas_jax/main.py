@@ -80,8 +80,8 @@ def run(config: ConfigDict, workdir: str) -> None:
         return
     # JAX and the data libraries are imported only when there is work to do.
     from ifnas_jax import training
-    from ifnas_jax.data.source import open_dataset
     from ifnas_jax.checks import check_run
+    from ifnas_jax.data.source import open_dataset
 
     versions = _versions()
     dataset = open_dataset(config.dataset)

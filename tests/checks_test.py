@@ -8,9 +8,9 @@ import pytest
 from ifnas_jax import config as config_lib
 from ifnas_jax import draws
 from ifnas_jax.architecture import from_kept
+from ifnas_jax.checks import check_architecture
 from ifnas_jax.errors import InputError
 from ifnas_jax.flags import load_config
-from ifnas_jax.checks import check_architecture
 
 CONFIGS = pathlib.Path(__file__).parents[1] / "configs"
 
