@@ -178,7 +178,7 @@ def main(argv=None) -> None:
     done = [(run["seed"], run["added"]) for run in results]
     for seed in (int(seed) for seed in arguments.seeds.split(",")):
         config = make_config(arguments, overrides, seed)
-        distributed.check_batch("search.batch_size", config.search.batch_size)
+        distributed.check_batch("search", config.search)
         dataset = dataset or open_dataset(config.dataset)
         config.dataset.num_classes = dataset.num_classes
         for added in ADDED:

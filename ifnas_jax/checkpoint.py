@@ -1,9 +1,11 @@
 """Checkpoints of a job, through Orbax: the only file that knows it.
 
 A checkpoint is a tree of arrays and a JSON object. It is written in the background,
-and counts once it is whole; a kill in between leaves the one before.
+and counts once it is whole; a kill in between leaves the one before. Process 0 alone
+writes and reads them, and tells the others.
 """
 
+import json
 import os
 import zlib
 from collections.abc import Callable
@@ -14,7 +16,11 @@ import numpy as np
 import orbax.checkpoint as ocp
 from absl import logging
 
-from ifnas_jax.errors import DivergedError, InputError
+from ifnas_jax import distributed
+from ifnas_jax.errors import DivergedError, InputError, StorageError
+
+# What Orbax and TensorStore raise on files that are torn, missing or not writable.
+_FILE_ERRORS = (OSError, ValueError, KeyError, TypeError)
 
 
 class Checkpoints:
@@ -22,26 +28,50 @@ class Checkpoints:
 
     def __init__(self, directory: str | os.PathLike):
         self._directory = os.path.abspath(directory)
-        self._open()
+        self._manager = None
+        self.newest: int | None = None  # the step that was saved or restored last
+        if distributed.is_primary():
+            self._open()
 
     def _open(self) -> None:
-        options = ocp.CheckpointManagerOptions(max_to_keep=2)
-        self._manager = ocp.CheckpointManager(self._directory, options=options)
+        alone = ocp.options.MultiprocessingOptions(
+            primary_host=0, active_processes={0}, barrier_sync_key_prefix="primary"
+        )
+        options = ocp.CheckpointManagerOptions(
+            max_to_keep=2,
+            multiprocessing_options=alone
+            if jax.process_count() > 1
+            else ocp.options.MultiprocessingOptions(),
+            create=False,
+        )
+        try:
+            os.makedirs(self._directory, exist_ok=True)
+            self._manager = ocp.CheckpointManager(self._directory, options=options)
+        except OSError as error:
+            raise self._cannot("write", error) from error
 
     def save(self, step: int, tree: Any, facts: dict[str, Any]) -> None:
         """Saves a copy of a tree of arrays, and a JSON object; returns early.
 
         Raises:
           DivergedError: the tree is not finite; nothing is saved.
+          StorageError: this one or the one before can't be written.
         """
+        self.newest = step
         # A copy: the device's memory is donated to the next step.
         tree = jax.tree.map(lambda x: np.array(x), tree)
         check_finite(tree, step)
-        facts = {**facts, "checksum": _checksum(tree)}
+        if self._manager is None:
+            return
+        checksums = {"tree": _checksum(tree), "facts": _checksum_json(facts)}
         arguments = ocp.args.Composite(
-            tree=ocp.args.StandardSave(tree), facts=ocp.args.JsonSave(facts)
+            tree=ocp.args.StandardSave(tree),
+            facts=ocp.args.JsonSave({"facts": facts, "checksums": checksums}),
         )
-        self._manager.save(step, args=arguments)
+        try:
+            self._manager.save(step, args=arguments)
+        except _FILE_ERRORS as error:
+            raise self._cannot("write", error) from error
 
     def restore(
         self, like: Any, check: Callable[[dict[str, Any]], None] = lambda facts: None
@@ -58,17 +88,31 @@ class Checkpoints:
           InputError: there are checkpoints, and none of them can be read, or `check`
             refused one.
         """
+        trees = []
+
+        def read():
+            found = self._newest(like, check)
+            if found is None:
+                return None
+            step, tree, facts = found
+            trees.append(tree)
+            return step, facts
+
+        found = distributed.from_primary(read)
+        if found is None:
+            return None
+        self.newest, facts = found
+        tree = distributed.share(trees[0] if trees else None, like)
+        return self.newest, tree, facts
+
+    def _newest(self, like: Any, check) -> tuple[int, Any, dict[str, Any]] | None:
         steps = sorted(self._manager.all_steps(), reverse=True)
         for step in steps:
             try:
-                tree, facts = self._read(step, like, check)
-                if facts["checksum"] == _checksum(tree):
-                    return step, tree, facts
-                problem = "its checksum is another"
+                return step, *self._read(step, like, check)
             except InputError:
                 raise
-            # What Orbax and TensorStore raise on files that are torn or missing.
-            except (OSError, ValueError, KeyError, TypeError) as error:
+            except _FILE_ERRORS as error:
                 problem = str(error).split("\n")[0]
             logging.warning(
                 "checkpoint %s/%d is unreadable (%s); falling back to the one before.",
@@ -88,11 +132,17 @@ class Checkpoints:
     def _read(self, step: int, like: Any, check) -> tuple[Any, dict[str, Any]]:
         # First what it is of: another's tree may have other shapes.
         arguments = ocp.args.Composite(facts=ocp.args.JsonRestore())
-        facts = self._manager.restore(step, args=arguments)["facts"]
+        stored = self._manager.restore(step, args=arguments)["facts"]
+        facts, checksums = stored["facts"], stored["checksums"]
+        if checksums["facts"] != _checksum_json(facts):
+            raise ValueError("the checksum of its facts is another")
         check(facts)
         like = jax.tree.map(lambda x: np.zeros(np.shape(x), x.dtype), like)
         arguments = ocp.args.Composite(tree=ocp.args.StandardRestore(like))
-        return self._manager.restore(step, args=arguments)["tree"], facts
+        tree = self._manager.restore(step, args=arguments)["tree"]
+        if checksums["tree"] != _checksum(tree):
+            raise ValueError("the checksum of its arrays is another")
+        return tree, facts
 
     def _set_aside(self, step: int) -> None:
         self._manager.close()
@@ -104,9 +154,25 @@ class Checkpoints:
         self._open()
 
     def close(self) -> None:
-        """Waits until everything is written."""
-        self._manager.wait_until_finished()
-        self._manager.close()
+        """Waits until everything is written.
+
+        Raises:
+          StorageError: the last one can't be written.
+        """
+        if self._manager is None:
+            return
+        try:
+            self._manager.wait_until_finished()
+            self._manager.close()
+        except _FILE_ERRORS as error:
+            raise self._cannot("write", error) from error
+
+    def _cannot(self, what: str, error: Exception) -> StorageError:
+        reason = getattr(error, "strerror", None) or " ".join(str(error).split())
+        return StorageError(
+            f"cannot {what} the checkpoints in {self._directory} ({reason[:200]}); "
+            "mend that, and the same command goes on at the last whole one."
+        )
 
 
 def check_finite(tree: Any, step: int) -> None:
@@ -129,3 +195,8 @@ def _checksum(tree: Any) -> int:
     for leaf in jax.tree.leaves(tree):
         checksum = zlib.crc32(np.ascontiguousarray(leaf).tobytes(), checksum)
     return checksum
+
+
+def _checksum_json(facts: dict[str, Any]) -> int:
+    """CRC-32 of a JSON object, however it is laid out."""
+    return zlib.crc32(json.dumps(facts, sort_keys=True).encode())

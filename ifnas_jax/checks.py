@@ -37,7 +37,7 @@ def check_run(config: ConfigDict, dataset: Dataset, workdir: str) -> None:
     train_transform(config.dataset)
     eval_transform(config.dataset)
     if "search" in config.jobs:
-        distributed.check_batch("search.batch_size", config.search.batch_size)
+        distributed.check_batch("search", config.search)
         space = config_lib.space(config)
         method = make_method(config, space)
         search_schedule(config, len(dataset.train), modulus(config, space) + 1)
@@ -48,9 +48,10 @@ def check_run(config: ConfigDict, dataset: Dataset, workdir: str) -> None:
         if method.draw:
             method.draw(0)  # Whether the budget can be met at all.
     if "retrain" in config.jobs:
-        distributed.check_batch("retrain.batch_size", config.retrain.batch_size)
+        distributed.check_batch("retrain", config.retrain)
         path = os.path.join(workdir, "search", "architecture.json")
-        if "search" not in config.jobs or os.path.exists(path):
+        given = "search" not in config.jobs or os.path.exists(path)
+        if given and distributed.is_primary():
             check_architecture(config, load(path), path)
 
 

@@ -87,6 +87,7 @@ def default(dataset: str) -> ConfigDict:
 
     config.search = search = ConfigDict()
     search.batch_size = 256  # over all devices
+    search.accumulate = 1  # parts of a device's batch, one after the other in memory
     search.weights_epochs = 20.0  # ω only
     search.beta_epochs = 10.0  # then ω and β
     search.alpha_epochs = 5.0  # then α too; after that regulariser and pruning
@@ -137,6 +138,7 @@ def default(dataset: str) -> ConfigDict:
 
     config.retrain = retrain = ConfigDict()
     retrain.batch_size = 1024  # over all devices
+    retrain.accumulate = 1  # parts of a device's batch, one after the other in memory
     retrain.epochs = 250  # from scratch
     retrain.learning_rate = 0.5  # its highest value
     retrain.warmup_epochs = 5  # of linear warm-up

@@ -1,17 +1,51 @@
-"""Processes and devices: the only file that knows how many there are."""
+"""Processes and devices: the only file that knows how many there are.
 
+Process 0 alone reads and writes the workdir; the others get what they need of it from
+there, so it may be a folder that only process 0 sees. All processes run the same
+program on the same arguments, and meet in every step.
+"""
+
+import itertools
+import json
+import signal
+from collections.abc import Callable
 from typing import Any
 
 import jax
+import numpy as np
+from jax.experimental import multihost_utils
 
+from ifnas_jax.cluster import Cluster
 from ifnas_jax.errors import InputError
 
 # The name of the devices' axis inside a pmapped step.
 AXIS = "batch"
 
+# Bytes of an error that every process tells the others.
+_MESSAGE = 1024
+
+_terminated = False  # a SIGTERM came to a process that is alone
+_asked = itertools.count()  # times that `preempted` was asked
+
+
+def start(cluster: Cluster) -> None:
+    """Connects the processes of a run; before anything else of JAX.
+
+    Raises:
+      InputError: they don't find each other.
+    """
+    try:
+        jax.distributed.initialize(*cluster)
+    except (RuntimeError, ValueError) as error:
+        reason = str(error).split("\n")[0]
+        raise InputError(
+            f"the processes of the run can't be connected ({reason}); check "
+            "--coordinator, --processes and --process, or say --distributed=off."
+        ) from error
+
 
 def is_primary() -> bool:
-    """Whether this process writes the files of the run."""
+    """Whether this process reads and writes the files of the run."""
     return jax.process_index() == 0
 
 
@@ -23,17 +57,132 @@ def processes() -> dict[str, int]:
     }
 
 
-def check_batch(field: str, batch_size: int) -> None:
-    """Refuses a global batch that the devices don't divide.
+def barrier(name: str) -> None:
+    """Waits until every process is here."""
+    if jax.process_count() > 1:
+        multihost_utils.sync_global_devices(name)
+
+
+def from_primary(function: Callable[[], Any]) -> Any:
+    """What process 0 finds out, in every process.
+
+    Args:
+      function: called by process 0 only; returns what JSON can hold.
 
     Raises:
-      InputError: it doesn't come out even.
+      InputError: process 0 raised it.
     """
-    count = jax.device_count()
-    if batch_size % count:
+    if jax.process_count() == 1:
+        return function()
+    told = None
+    if is_primary():
+        try:
+            told = {"value": function()}
+        except InputError as error:
+            told = {"error": str(error)}
+        told = json.dumps(told).encode()
+    told = json.loads(broadcast(told))
+    if "error" in told:
+        raise InputError(told["error"])
+    return told["value"]
+
+
+def broadcast(content: bytes | None) -> bytes:
+    """Process 0's bytes, in every process; the others give None."""
+    if jax.process_count() == 1:
+        return content
+    content = content or b""
+    size = np.array(len(content), np.int32)
+    size = int(multihost_utils.broadcast_one_to_all(size))
+    # As bytes, since a sum over processes would lose the sign of a zero.
+    content = np.frombuffer(content.ljust(size, b"\0"), np.uint8)
+    return multihost_utils.broadcast_one_to_all(content).tobytes()
+
+
+def share(tree: Any, like: Any) -> Any:
+    """Process 0's tree of arrays, in every process; the others give None.
+
+    Args:
+      tree: of process 0.
+      like: a tree of arrays of the same structure, shapes and dtypes.
+    """
+    leaves, structure = jax.tree.flatten(like)
+    if jax.process_count() == 1:
+        return jax.tree.unflatten(structure, jax.tree.leaves(tree))
+    content = None
+    if is_primary():
+        content = b"".join(np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(tree))
+    content, start, shared = broadcast(content), 0, []
+    for leaf in map(np.asarray, leaves):
+        end = start + leaf.nbytes
+        array = np.frombuffer(content[start:end], leaf.dtype).reshape(leaf.shape)
+        shared.append(array)
+        start = end
+    return jax.tree.unflatten(structure, shared)
+
+
+def together(function: Callable[[], Any]) -> Any:
+    """This process' result of a check that every process makes.
+
+    Raises:
+      InputError: one of them raised it; then all do, so that none waits for another.
+    """
+    if jax.process_count() == 1:
+        return function()
+    result, message = None, ""
+    try:
+        result = function()
+    except InputError as error:
+        message = str(error)
+    told = np.zeros(_MESSAGE, np.uint8)
+    encoded = np.frombuffer(message.encode()[:_MESSAGE], np.uint8)
+    told[: len(encoded)] = encoded
+    for process, row in enumerate(multihost_utils.process_allgather(told)):
+        if row.any():
+            text = row.tobytes().rstrip(b"\0").decode(errors="replace")
+            raise InputError(f"process {process}: {text}")
+    return result
+
+
+def catch_termination() -> None:
+    """From now on `preempted` says whether SIGTERM came.
+
+    With several processes JAX catches it, and makes them agree on a step.
+    """
+
+    def note(*unused):
+        global _terminated
+        _terminated = True
+
+    if jax.process_count() == 1:
+        signal.signal(signal.SIGTERM, note)
+
+
+def preempted() -> bool:
+    """Whether to save and leave now; every process asks after every step."""
+    if jax.process_count() == 1:
+        return _terminated
+    # JAX chooses a number that no process has come to yet; so numbers never repeat,
+    # over all jobs of a run.
+    return multihost_utils.reached_preemption_sync_point(next(_asked))
+
+
+def check_batch(job: str, fields: Any) -> None:
+    """Refuses a global batch that does not come out even.
+
+    Args:
+      job: the name of its part of the config.
+      fields: that part, of which `batch_size` and `accumulate` are read.
+
+    Raises:
+      InputError: the devices, and the parts of each one's batch, don't divide it.
+    """
+    count, parts = jax.device_count(), fields.accumulate
+    if fields.batch_size % (count * parts):
+        also = f", and {job}.accumulate of {parts}," if parts > 1 else ""
         raise InputError(
-            f"{field} is {batch_size}, which the {count} devices don't divide; set a "
-            f"multiple of {count}."
+            f"{job}.batch_size is {fields.batch_size}, which the {count} devices{also} "
+            f"don't divide; set a multiple of {count * parts}."
         )
 
 

@@ -120,7 +120,7 @@ class CandidateLog:
 
     def __init__(self, directory: str):
         path = os.path.join(directory, "candidates.jsonl")
-        rows = files.read_rows(path)
+        rows = distributed.from_primary(lambda: files.read_rows(path))
         self._file = None
         if distributed.is_primary():
             self._file = files.RowLog(path, len(rows))

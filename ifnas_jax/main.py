@@ -6,9 +6,8 @@ Any field of the config can be set: --config.search.batch_size=64. Started again
 the same workdir, a run goes on where it was, or says that it is done.
 """
 
-import importlib.metadata
 import os
-import platform
+import signal
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -16,21 +15,23 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from ifnas_jax import config as config_lib
-from ifnas_jax import files
-from ifnas_jax.architecture import load
-from ifnas_jax.errors import DivergedError, InputError
+from ifnas_jax import files, result
+from ifnas_jax.cluster import Cluster, add_flags, find_cluster
+from ifnas_jax.errors import DivergedError, InputError, PreemptedError, StorageError
 from ifnas_jax.flags import load_config, make_parser
 from ifnas_jax.host_memory import keep_freed_memory
 from ifnas_jax.validation import validate
 
-PACKAGES = ("ifnas_jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
+# Of errors; of any other in using files 4.
+_EXIT = {InputError: 2, DivergedError: 3}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line.
 
     Returns:
-      0; 2 after bad input; 3 if training diverged; 130 after Ctrl-C.
+      0; 2 after bad input; 3 if training diverged; 4 if the workdir or the data can't
+      be used any more; 75 after SIGTERM, with everything saved; 130 after Ctrl-C.
     """
     parser = make_parser("ifnas_jax.main", __doc__)
     parser.add_argument(
@@ -45,51 +46,81 @@ def main(argv: Sequence[str] | None = None) -> int:
         metavar="DIR",
         help="where the run keeps everything that it writes",
     )
+    add_flags(parser)
     arguments, overrides = parser.parse_known_args(argv)
     keep_freed_memory()
+    signal.signal(signal.SIGTERM, _stop)
+    cluster = None
     try:
-        run(load_config(arguments.config, overrides), arguments.workdir)
-    except InputError as error:
-        print(f"ifnas_jax: {error}", file=sys.stderr)
-        return 2
-    except DivergedError as error:
-        print(f"ifnas_jax: {error}", file=sys.stderr)
-        return 3
+        cluster = find_cluster(arguments, os.environ)
+        run(load_config(arguments.config, overrides), arguments.workdir, cluster)
+    except (InputError, DivergedError, StorageError, OSError) as error:
+        code, message = _EXIT.get(type(error), 4), _describe(error)
+    except PreemptedError:
+        code, message = 75, "stopped by SIGTERM; the same command goes on from here."
     except KeyboardInterrupt:
-        print(
-            "ifnas_jax: interrupted; the same command goes on at the last checkpoint.",
-            file=sys.stderr,
-        )
-        return 130
-    return 0
+        code = 130
+        message = "interrupted; the same command goes on at the last checkpoint."
+    else:
+        return 0
+    print(f"ifnas_jax: {message}", file=sys.stderr, flush=True)
+    if cluster and code != 75:
+        # Leaving in order would wait for the others, who may wait for this one.
+        os._exit(code)
+    return code
 
 
-def run(config: ConfigDict, workdir: str) -> None:
+def _stop(*unused) -> None:
+    """Before there is anything to save, SIGTERM just ends the run."""
+    raise PreemptedError
+
+
+def _describe(error: Exception) -> str:
+    """An error in one sentence."""
+    if not isinstance(error, OSError):
+        return str(error)
+    where = f" {error.filename!r}" if error.filename else ""
+    return (
+        f"a file{where} can't be used ({error.strerror or error}); mend that, and the "
+        "same command goes on at the last checkpoint."
+    )
+
+
+def run(config: ConfigDict, workdir: str, cluster: Cluster | None = None) -> None:
     """Runs the jobs of a config in a workdir, those that are not done yet.
+
+    Args:
+      config: as a user gives it.
+      workdir: read and written by the first process alone.
+      cluster: the processes that share the run; None: this one is alone.
 
     Raises:
       InputError: the config, the data set or the workdir can't be used.
       DivergedError: the loss is not finite.
+      StorageError, OSError: the workdir or the data can't be used any more.
+      PreemptedError: SIGTERM came, and everything is saved.
     """
     validate(config)
-    stored = _stored_config(workdir)
+    stored, done = _look(config, workdir, cluster)
     config_lib.resolve(config, stored)
     _check_same(config, stored, workdir)
-    if _is_done(config, workdir):
-        _show(workdir, "is done already")
+    if done:
+        if _is_first(cluster):
+            result.show(workdir, "is done already")
         return
     # JAX and the data libraries are imported only when there is work to do.
-    from ifnas_jax import training
+    from ifnas_jax import distributed, training
     from ifnas_jax.checks import check_run
-    from ifnas_jax.data.source import open_dataset
 
-    versions = _versions()
-    dataset = open_dataset(config.dataset)
+    versions = result.versions()
+    if _is_first(cluster) or os.path.isdir(workdir):
+        _keep_compiled(workdir)
+    dataset = _open(config)
     config.dataset.num_classes = dataset.num_classes
     config.dtype = training.compute_dtype(config).name
     validate(config)
-    check_run(config, dataset, workdir)
-    _claim(config, workdir)
+    distributed.together(lambda: check_run(config, dataset, workdir))
+    distributed.from_primary(lambda: _claim(config, workdir))
     if "search" in config.jobs:
         from ifnas_jax.search import search
 
@@ -98,26 +129,63 @@ def run(config: ConfigDict, workdir: str) -> None:
         from ifnas_jax.retrain import retrain
 
         retrain(config, dataset, workdir)
-    _write_result(config, workdir, versions)
-    _show(workdir, "is done")
+    if _is_first(cluster):
+        result.write(config, workdir, versions)
+        result.show(workdir, "is done")
+    distributed.barrier("the run is done")
 
 
-def _versions() -> dict[str, str]:
-    """Of Python and the packages that decide what a run computes.
+def _look(
+    config: ConfigDict, workdir: str, cluster: Cluster | None
+) -> tuple[dict[str, Any] | None, bool]:
+    """The config stored in the workdir, and whether its jobs are done."""
 
-    Raises:
-      InputError: one is not installed.
+    def look():
+        return _stored_config(workdir), result.is_done(config, workdir)
+
+    if cluster is None:
+        return look()
+    from ifnas_jax import distributed
+
+    distributed.start(cluster)
+    return distributed.from_primary(look)
+
+
+def _is_first(cluster: Cluster | None) -> bool:
+    """Whether this process has the workdir; without JAX if it is alone."""
+    if cluster is None:
+        return True
+    from ifnas_jax import distributed
+
+    return distributed.is_primary()
+
+
+def _keep_compiled(workdir: str) -> None:
+    """Keeps programs in the workdir, so that a run that goes on need not compile.
+
+    Unless JAX_COMPILATION_CACHE_DIR says where, as processes that share a disk should.
     """
-    versions = {"python": platform.python_version()}
-    for package in PACKAGES:
-        try:
-            versions[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError as error:
-            raise InputError(
-                f"the package {package} is not installed; run 'pip install -e .' in "
-                "the project's folder."
-            ) from error
-    return versions
+    import jax
+
+    if jax.config.jax_compilation_cache_dir is None:
+        path = os.path.join(os.path.abspath(workdir), "compiled")
+        jax.config.update("jax_compilation_cache_dir", path)
+
+
+def _open(config: ConfigDict):
+    """Opens the data set in every process; the first may prepare it for the others."""
+    from ifnas_jax import distributed
+    from ifnas_jax.data.source import open_dataset
+
+    opened = []
+
+    def open_once():
+        if not opened:
+            opened.append(open_dataset(config.dataset))
+
+    distributed.from_primary(open_once)
+    distributed.together(open_once)
+    return opened[0]
 
 
 def _stored_config(workdir: str) -> dict[str, Any] | None:
@@ -156,10 +224,6 @@ def _check_same(config: ConfigDict, stored: dict[str, Any] | None, workdir: str)
 
 
 def _claim(config: ConfigDict, workdir: str) -> None:
-    from ifnas_jax import distributed
-
-    if not distributed.is_primary():
-        return
     try:
         os.makedirs(workdir, exist_ok=True)
         path = os.path.join(workdir, "config.json")
@@ -169,70 +233,6 @@ def _claim(config: ConfigDict, workdir: str) -> None:
             f"--workdir {workdir!r} cannot be written ({error.strerror}); name a "
             "folder that can."
         ) from error
-
-
-def _is_done(config: ConfigDict, workdir: str) -> bool:
-    """Whether the workdir's result covers the jobs that are asked for."""
-    path = os.path.join(workdir, "result.json")
-    if not os.path.exists(path):
-        return False
-    return "retrain" not in config.jobs or files.read_json(path)["top1"] is not None
-
-
-def _write_result(config: ConfigDict, workdir: str, versions: dict[str, str]) -> None:
-    from ifnas_jax import distributed
-    from ifnas_jax.report.curves import write_report
-
-    if not distributed.is_primary():
-        return
-    path = os.path.join
-    architecture = load(path(workdir, "search", "architecture.json"))
-    search = _read_summary(workdir, "search")
-    retrain = _read_summary(workdir, "retrain")
-    total = architecture.cost()
-    result = {
-        "method": config.method,
-        "space": architecture.space.name,
-        "num_precursors": architecture.space.num_precursors,
-        "dataset": config.dataset.name,
-        "seed": config.seed,
-        "search_seconds": search.get("search_seconds"),
-        "retrain_seconds": retrain.get("retrain_seconds"),
-        "compile_seconds": round(
-            search.get("compile_seconds", 0) + retrain.get("compile_seconds", 0), 1
-        ),
-        "top1": retrain.get("top1"),
-        "top5": retrain.get("top5"),
-        "params": total.params,
-        "madds": total.madds,
-        "target_madds": config.target_madds,
-        "target_met_by": search.get("target_met_by"),
-        "depth": architecture.depth(),
-        "versions": versions,
-        "devices": distributed.describe_devices(),
-    }
-    write_report(workdir)
-    files.write_json(path(workdir, "result.json"), result)
-
-
-def _read_summary(workdir: str, job: str) -> dict[str, Any]:
-    path = os.path.join(workdir, job, "summary.json")
-    return files.read_json(path) if os.path.exists(path) else {}
-
-
-def _show(workdir: str, state: str) -> None:
-    """The result in a few lines."""
-    result = files.read_json(os.path.join(workdir, "result.json"))
-    print(f"{workdir} {state}:")
-    if result["top1"] is not None:
-        print(f"  test top-1   {100 * result['top1']:.2f} %")
-        print(f"  test top-5   {100 * result['top5']:.2f} %")
-    target = f"target {result['target_madds'] / 1e6:.2f}M, met by "
-    met = f" ({target}{result['target_met_by']})" if result["target_met_by"] else ""
-    print(f"  MAdds        {result['madds'] / 1e6:.2f}M{met}")
-    print(f"  parameters   {result['params'] / 1e6:.3f}M")
-    print(f"  depth        {result['depth']}")
-    print(f"  figures      {os.path.join(workdir, 'report')}")
 
 
 if __name__ == "__main__":

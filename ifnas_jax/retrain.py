@@ -1,5 +1,6 @@
 """The retrain job: train a derived architecture from scratch, then test it."""
 
+import functools
 import os
 import time
 import zlib
@@ -13,12 +14,12 @@ import optax
 from ml_collections import ConfigDict
 
 from ifnas_jax import distributed, files, training
-from ifnas_jax.architecture import Architecture, load
+from ifnas_jax.architecture import Architecture, from_json, load
 from ifnas_jax.checkpoint import Checkpoints, check_finite
 from ifnas_jax.data.augment import eval_transform, train_transform
 from ifnas_jax.data.pipeline import eval_batches, train_batches
 from ifnas_jax.data.source import Dataset
-from ifnas_jax.errors import InputError
+from ifnas_jax.errors import InputError, PreemptedError
 from ifnas_jax.logs import MetricsLog
 from ifnas_jax.nn.network import Network
 from ifnas_jax.report.progress import Progress
@@ -105,12 +106,12 @@ def retrain(config: ConfigDict, dataset: Dataset, workdir: str) -> None:
     """
     directory = os.path.join(workdir, "retrain")
     job = _prepare(config, dataset, workdir)
+    distributed.catch_termination()
     path = os.path.join(directory, "summary.json")
-    if os.path.exists(path):
-        _check_trained(job, files.read_json(path), path)
+    if distributed.from_primary(lambda: _is_trained(job, path)):
         return
     with closing(Checkpoints(os.path.join(directory, "checkpoints"))) as checkpoints:
-        state, clock = _restore(checkpoints, job)
+        state, clock, rows = _restore(checkpoints, job)
         step = int(state.step)
         with (
             closing(MetricsLog(directory, step)) as logs,
@@ -122,9 +123,10 @@ def retrain(config: ConfigDict, dataset: Dataset, workdir: str) -> None:
             progress.note(f"retrain: compiled in {seconds:.1f} s")
             clock = clock._replace(compile_seconds=clock.compile_seconds + seconds)
             writers = Writers(checkpoints, logs, progress)
-            clock = _loop(job, steps, state, clock, batches, writers)
-            last = logs.rows[-1]
+            meter = training.Meter(rows)
+            clock = _loop(job, steps, state, clock, meter, batches, writers)
     if distributed.is_primary():
+        last = logs.rows[-1]
         summary = {
             "steps": job.total,
             "architecture": job.architecture,
@@ -136,38 +138,48 @@ def retrain(config: ConfigDict, dataset: Dataset, workdir: str) -> None:
         files.write_json(path, summary)
 
 
-def _loop(job, steps, state, clock, batches, writers) -> Clock:
+def _loop(job, steps, state, clock, meter, batches, writers) -> Clock:
     """Trains to the end."""
     fields, step, shown = job.config.retrain, int(state.step), {}
-    meter, started = training.Meter(), time.perf_counter() - clock.seconds
+    started = time.perf_counter() - clock.seconds
     while step < job.total:
         state, metrics = steps.train(state, next(batches))
         meter.add(metrics)
         step += 1
         writers.progress.update(step, **shown)
-        ended = step % job.epoch == 0
-        if step % job.config.log_every and not ended:
-            continue
-        epoch = step / job.epoch
-        row = {"step": step, "epoch": round(epoch, 4), **meter.mean(step)}
-        if step == job.total or (ended and epoch % fields.test_every == 0):
-            result = steps.test(state)
-            row |= {f"test_{key}": value for key, value in result.items()}
-        writers.logs.write(row)
-        shown |= _shown(row)
+        epoch, ended = step / job.epoch, step % job.epoch == 0
+        if ended or step % job.config.log_every == 0:
+            row = {"step": step, "epoch": round(epoch, 4), **meter.mean(step)}
+            if step == job.total or (ended and epoch % fields.test_every == 0):
+                result = steps.test(state)
+                row |= {f"test_{key}": value for key, value in result.items()}
+            writers.logs.write(row)
+            shown |= _shown(row)
         clock = clock._replace(seconds=time.perf_counter() - started)
-        if ended and epoch % fields.checkpoint_every == 0:
-            facts = {"architecture": job.architecture, **clock._asdict()}
-            writers.checkpoints.save(step, state._asdict(), facts)
+        preempted = distributed.preempted()
+        if preempted or (ended and epoch % fields.checkpoint_every == 0):
+            facts = {"architecture": job.architecture, "rows": meter.rows()}
+            writers.checkpoints.save(step, state._asdict(), facts | clock._asdict())
+        if preempted:
+            raise PreemptedError
     check_finite(jax.device_get(state), step)
     return clock
 
 
+def _load(path: str) -> tuple[Architecture, int]:
+    """An architecture, and the checksum of its file."""
+
+    def read():
+        with open(path, "rb") as file:
+            return load(path).to_json(), zlib.crc32(file.read())
+
+    data, checksum = distributed.from_primary(read)
+    return from_json(data), checksum
+
+
 def _prepare(config: ConfigDict, dataset: Dataset, workdir: str) -> Retrain:
     path = os.path.join(workdir, "search", "architecture.json")
-    architecture = load(path)
-    with open(path, "rb") as file:
-        checksum = zlib.crc32(file.read())
+    architecture, checksum = _load(path)
     images = Whole(dataset.train, dataset.valid)
     epoch = max(1, len(images) // config.retrain.batch_size)
     network = make_network(config, architecture)
@@ -227,12 +239,12 @@ def make_step(config: ConfigDict, network: Network, optimizer) -> Callable:
     fields = config.retrain
 
     def train_step(state: State, batch):
-        def loss_of(params):
+        def loss_of(params, part):
             variables = {"params": params, "batch_stats": state.batch_stats}
             (logits, auxiliary), new = network.apply(
-                variables, batch["image"], train=True, mutable=["batch_stats"]
+                variables, part["image"], train=True, mutable=["batch_stats"]
             )
-            labels = batch["label"]
+            labels = part["label"]
             loss = training.cross_entropy(logits, labels, fields.label_smoothing)
             metrics = {"loss": loss, "accuracy": training.accuracy(logits, labels)}
             if auxiliary is not None:
@@ -241,9 +253,10 @@ def make_step(config: ConfigDict, network: Network, optimizer) -> Callable:
                 )
             return loss, (new["batch_stats"], metrics)
 
-        gradient, aux = jax.grad(loss_of, has_aux=True)(state.params)
-        # Each device normalises by its own statistics; what is kept is their mean,
-        # so that every device keeps the same.
+        gradient_of = functools.partial(jax.grad(loss_of, has_aux=True), state.params)
+        gradient, aux = training.accumulated(gradient_of, batch, fields.accumulate)
+        # Each device and part normalises by its own statistics; what is kept is their
+        # mean, so that every device keeps the same.
         gradient, (stats, metrics) = jax.lax.pmean((gradient, aux), distributed.AXIS)
         active = jax.tree.map(lambda _: True, state.params)
         updates, optimizer_state = optimizer.update(
@@ -297,16 +310,32 @@ def _compile(
     return Steps(train, test), seconds + more
 
 
-def _restore(checkpoints: Checkpoints, job: Retrain) -> tuple[State, Clock]:
-    """The newest checkpoint, or the beginning."""
+def _restore(checkpoints: Checkpoints, job: Retrain):
+    """The state, the clock, and the metrics since the last row of the log.
+
+    Of the newest checkpoint, or of the beginning.
+    """
     state = initial_state(job.config, job.network, job.optimizer)
     restored = checkpoints.restore(
         state._asdict(), lambda facts: _check_trained(job, facts, "its checkpoint")
     )
     if restored is None:
-        return state, Clock(0.0, 0.0)
+        return state, Clock(0.0, 0.0), []
     _, tree, facts = restored
-    return State(**tree), Clock(facts["seconds"], facts["compile_seconds"])
+    clock = Clock(facts["seconds"], facts["compile_seconds"])
+    return State(**tree), clock, facts["rows"]
+
+
+def _is_trained(job: Retrain, path: str) -> bool:
+    """Whether there is a summary of this architecture's training that can be read."""
+    try:
+        facts = files.read_json(path)
+    except (FileNotFoundError, ValueError):
+        return False  # It is made again, from the last checkpoint.
+    if not isinstance(facts, dict) or "architecture" not in facts:
+        return False
+    _check_trained(job, facts, path)
+    return True
 
 
 def _check_trained(job: Retrain, facts: dict[str, Any], where: str) -> None:

@@ -19,32 +19,23 @@ from ifnas_jax import cost, distributed, files, pruning, training
 from ifnas_jax.architecture import Architecture, from_kept
 from ifnas_jax.checkpoint import Checkpoints, check_finite
 from ifnas_jax.data.source import Dataset
+from ifnas_jax.errors import PreemptedError
 from ifnas_jax.logs import CandidateLog, SearchLogs
 from ifnas_jax.masks import Kept, Masks, rerouted, unlearned, whole
 from ifnas_jax.methods import make_method
 from ifnas_jax.methods.interface import Event, Gates
 from ifnas_jax.methods.sampling import modulus
 from ifnas_jax.nn.supernet import Supernet
-from ifnas_jax.regularizer import Strength
 from ifnas_jax.report.progress import Progress
+from ifnas_jax.resume import Progressed, restore, save
 from ifnas_jax.schedule import search_rate, search_schedule
 from ifnas_jax.search_step import (
     Search,
     State,
     Steps,
     compile_steps,
-    initial_state,
     make_batches,
 )
-
-
-class Progressed(NamedTuple):
-    """What changes on the host, between loops."""
-
-    kept: Kept
-    strength: Strength
-    seconds: float
-    compile_seconds: float
 
 
 class Writers(NamedTuple):
@@ -72,12 +63,17 @@ def search(
       InputError: only last pairs are left, and they cost more than the target; or no
         architecture that was drawn meets it.
       DivergedError: the loss is not finite.
+      StorageError: the workdir or the data can't be used any more.
+      PreemptedError: SIGTERM came, and a checkpoint is saved.
     """
     directory = os.path.join(workdir, "search")
-    if os.path.exists(os.path.join(directory, "architecture.json")):
+    path = os.path.join(directory, "architecture.json")
+    if distributed.from_primary(lambda: os.path.exists(path)):
         return
     job = make_search(config, dataset, supernet)
-    os.makedirs(directory, exist_ok=True)
+    distributed.catch_termination()
+    if distributed.is_primary():
+        os.makedirs(directory, exist_ok=True)
     if job.method.trains:
         architecture, summary = _train(job, dataset, directory)
     else:
@@ -85,7 +81,7 @@ def search(
     if distributed.is_primary():
         files.write_json(os.path.join(directory, "summary.json"), summary)
         # Last, with the logs closed: its presence says that the search is done.
-        architecture.save(os.path.join(directory, "architecture.json"))
+        architecture.save(path)
 
 
 def _draw(job: Search) -> tuple[Architecture, dict[str, Any]]:
@@ -98,7 +94,7 @@ def _draw(job: Search) -> tuple[Architecture, dict[str, Any]]:
 def _train(job: Search, dataset: Dataset, directory: str):
     """Trains the super-network and derives; the architecture and a summary."""
     with closing(Checkpoints(os.path.join(directory, "checkpoints"))) as checkpoints:
-        state, host = _restore(checkpoints, job)
+        state, host, rows = restore(checkpoints, job)
         step = int(state.step)
         with (
             closing(SearchLogs(directory, step)) as logs,
@@ -112,7 +108,8 @@ def _train(job: Search, dataset: Dataset, directory: str):
             progress.note(f"search: compiled in {seconds:.1f} s")
             host = host._replace(compile_seconds=host.compile_seconds + seconds)
             writers = Writers(checkpoints, logs, progress)
-            state, host = _loop(job, steps, state, host, batches, writers)
+            meter = training.Meter(rows)
+            state, host = _loop(job, steps, state, host, meter, batches, writers)
             final = jax.device_get(state)
             check_finite(final, int(final.step))
             if job.method.draw:
@@ -124,28 +121,32 @@ def _train(job: Search, dataset: Dataset, directory: str):
     return architecture, _summary(step, host.seconds, host.compile_seconds, met_by)
 
 
-def _loop(job, steps, state, host, batches, writers) -> tuple[State, Progressed]:
+def _loop(job, steps, state, host, meter, batches, writers) -> tuple[State, Progressed]:
     """Trains until the target is met or the schedule ends."""
     step, schedule = int(state.step), job.schedule
-    meter, started = training.Meter(), time.perf_counter() - host.seconds
+    started = time.perf_counter() - host.seconds
     masks, retained = _between_loops(job, steps, host.kept, step)
     while step < schedule.total and not _done(job, host.kept):
-        mu = job.method.mu(schedule, host.strength, step)
-        first = step
-        for _ in range(schedule.period):
-            state, metrics = steps.train(state, masks, mu, next(batches))
-            meter.add(metrics)
-            step += 1
-            writers.progress.update(step, **writers.logs.progress)
-        row = _describe(job, first, step, mu) | meter.mean(step)
-        if step % schedule.loop == 0:
-            host, extra = _end_of_loop(job, steps, state, host, step, writers.logs)
-            masks, retained = _between_loops(job, steps, host.kept, step)
-            row |= extra
-        writers.logs.write(row | retained)
+        first = step - step % schedule.period
+        mu = job.method.mu(schedule, host.strength, first)
+        state, metrics = steps.train(state, masks, mu, next(batches))
+        meter.add(metrics)
+        step += 1
+        writers.progress.update(step, **writers.logs.progress)
+        if step % schedule.period == 0:
+            row = _describe(job, first, step, mu) | meter.mean(step)
+            if step % schedule.loop == 0:
+                host, extra = _end_of_loop(job, steps, state, host, step, writers.logs)
+                masks, retained = _between_loops(job, steps, host.kept, step)
+                row |= extra
+            writers.logs.write(row | retained)
         host = host._replace(seconds=time.perf_counter() - started)
-        if step % (schedule.loop * job.config.search.checkpoint_every) == 0:
-            _save(writers.checkpoints, step, state, host)
+        preempted = distributed.preempted()
+        due = step % (schedule.loop * job.config.search.checkpoint_every) == 0
+        if due or preempted:
+            save(job, writers.checkpoints, state, host, meter.rows())
+        if preempted:
+            raise PreemptedError
     return state, host
 
 
@@ -235,26 +236,6 @@ def _prune(job: Search, gates: Gates, host: Progressed, step: int, logs) -> Prog
     return host._replace(kept=kept, strength=strength)
 
 
-def _save(checkpoints: Checkpoints, step: int, state: State, host: Progressed) -> None:
-    facts = host._asdict()
-    kept = facts.pop("kept")
-    checkpoints.save(step, {"state": state._asdict(), "kept": kept}, facts)
-
-
-def _restore(checkpoints: Checkpoints, job: Search) -> tuple[State, Progressed]:
-    """The newest checkpoint, or the beginning."""
-    state, kept = initial_state(job), job.net.space.full()
-    restored = checkpoints.restore({"state": state._asdict(), "kept": kept})
-    if restored is None:
-        return state, Progressed(kept, job.method.strength, 0.0, 0.0)
-    _, tree, facts = restored
-    facts = {key: facts[key] for key in ("seconds", "compile_seconds")} | {
-        "kept": tuple(tree["kept"]),
-        "strength": Strength(*facts["strength"]),
-    }
-    return State(**tree["state"]), Progressed(**facts)
-
-
 def _derive(
     job: Search, state: State, kept: Kept, logs: SearchLogs
 ) -> tuple[Kept, str | None]:
@@ -292,6 +273,8 @@ def _choose(
             masks = whole(job.method.draw(index), learned=False)
             log.write(index, steps.validate(state, masks))
             progress.update(index + 1, best=f"best {100 * max(log.accuracies):.1f}%")
+            if distributed.preempted():
+                raise PreemptedError
     best = log.accuracies.index(max(log.accuracies))
     met_by = "drawing" if job.config.derive == "target" else None
     return job.method.draw(best), met_by

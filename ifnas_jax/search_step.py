@@ -1,5 +1,6 @@
 """One step of a search, compiled once: whatever changes over a search is data."""
 
+import functools
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
@@ -90,6 +91,7 @@ def make_step(job: Search) -> Callable:
     """
     params_optimizer, arch_optimizer = _optimizers(job)
     schedule, method, net = job.schedule, job.method, job.net
+    parts = job.config.search.accumulate
 
     def train_step(state: State, masks, mu, batch):
         now = jax.tree.map(lambda mask: mask[schedule.mask(state.step)], masks)
@@ -118,11 +120,17 @@ def make_step(job: Search) -> Callable:
         if method.order:
             d_arch = _bilevel_gradient(job, state, loss_of, penalized, batch)
             arch, arch_state = move_arch(d_arch)
-            gradient = jax.grad(loss_of, has_aux=True)
-            d_params, metrics = gradient(state.params, arch, batch)
+            gradient = functools.partial(
+                jax.grad(loss_of, has_aux=True), state.params, arch
+            )
+            d_params, metrics = training.accumulated(gradient, batch, parts)
         else:
-            gradient = jax.grad(penalized, argnums=(0, 1), has_aux=True)
-            (d_params, d_arch), metrics = gradient(state.params, state.arch, batch)
+            gradient = functools.partial(
+                jax.grad(penalized, argnums=(0, 1), has_aux=True),
+                state.params,
+                state.arch,
+            )
+            (d_params, d_arch), metrics = training.accumulated(gradient, batch, parts)
             arch, arch_state = move_arch(d_arch)
         d_params, metrics = _mean((d_params, metrics))
         updates, params_state = params_optimizer.update(
@@ -152,12 +160,16 @@ def _bilevel_gradient(job: Search, state: State, loss_of, penalized, batch) -> A
     def loss(params, arch):
         return loss_of(params, arch, batch)[0]
 
-    def arch_loss(params, arch):
-        return penalized(params, arch, batch["arch"])[0]
+    def arch_loss(params, arch, batch=batch["arch"]):
+        return penalized(params, arch, batch)[0]
+
+    def first_order(part):
+        own_loss = functools.partial(arch_loss, batch=part)
+        return bilevel.first_order(own_loss, state.params, state.arch)
 
     def gradient(state):
         if job.method.order == 1:
-            return bilevel.first_order(arch_loss, state.params, state.arch)
+            return training.accumulated(first_order, batch["arch"], fields.accumulate)
         return bilevel.second_order(
             loss,
             arch_loss,

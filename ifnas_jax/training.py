@@ -3,7 +3,7 @@
 import functools
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -71,6 +71,29 @@ def evaluation_batch(batch: Any) -> Any:
     """Shapes of an evaluation batch: those of a training batch, and a mask."""
     shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), batch)
     return {**shapes, "mask": jax.ShapeDtypeStruct(batch["label"].shape, jnp.float32)}
+
+
+def accumulated(function: Callable, batch: Any, parts: int) -> Any:
+    """The mean of a function's results over the parts of a batch, one after the other.
+
+    Only one part is in memory at a time. Batch norm sees a part, not the batch.
+
+    Args:
+      function: of a part; returns a tree of arrays.
+      batch: arrays [b, ...].
+      parts: how many; they divide b.
+    """
+    if parts == 1:
+        return function(batch)
+    split = jax.tree.map(lambda x: x.reshape(parts, -1, *x.shape[1:]), batch)
+    shapes = jax.eval_shape(function, jax.tree.map(lambda x: x[0], split))
+    zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
+
+    def add(total, part):
+        return jax.tree.map(jnp.add, total, function(part)), None
+
+    total, _ = jax.lax.scan(add, zeros, split)
+    return jax.tree.map(lambda x: x / parts, total)
 
 
 class MaskedMomentumState(NamedTuple):
@@ -193,14 +216,22 @@ def evaluate(step: Callable, arguments: tuple, batches: Iterable) -> dict[str, f
 class Meter:
     """Averages the metrics of steps without waiting for them one by one."""
 
-    def __init__(self):
-        self._steps: list[dict[str, jax.Array]] = []
+    def __init__(self, rows: Sequence[Mapping[str, float]] = ()):
+        """Goes on with the `rows` of the steps before, if there were some."""
+        self._steps: list[dict[str, Any]] = [
+            {key: np.float32(value) for key, value in row.items()} for row in rows
+        ]
 
     def add(self, metrics: dict[str, jax.Array]) -> None:
         """Adds a step's metrics; waits for an earlier step, to bound the queue."""
         self._steps.append(metrics)
         if len(self._steps) > IN_FLIGHT:
             jax.block_until_ready(self._steps[-1 - IN_FLIGHT])
+
+    def rows(self) -> list[dict[str, float]]:
+        """The metrics of each step since the last mean; waits for the last step."""
+        rows = jax.device_get(self._steps)
+        return [{key: float(value) for key, value in row.items()} for row in rows]
 
     def mean(self, step: int) -> dict[str, float]:
         """The mean of each metric since the last call; waits for the last step.

@@ -18,8 +18,14 @@ _AT_LEAST_ONE = {
     "": ("log_every",),
     "macro": ("search_width",),
     "sampling": ("period",),
-    "search": ("batch_size", "checkpoint_every"),
-    "retrain": ("batch_size", "epochs", "test_every", "checkpoint_every"),
+    "search": ("batch_size", "accumulate", "checkpoint_every"),
+    "retrain": (
+        "batch_size",
+        "accumulate",
+        "epochs",
+        "test_every",
+        "checkpoint_every",
+    ),
     "pcdarts": ("parts",),
     "random": ("candidates",),
 }
@@ -111,6 +117,12 @@ def validate(config: ConfigDict) -> None:
             raise InputError(
                 f"bilevel.{name} is {config.bilevel[name]}; set it under 1."
             )
+    second = config.method == "darts" and config.darts.order == 2
+    if second and config.search.accumulate > 1:
+        raise InputError(
+            f"search.accumulate is {config.search.accumulate}, but the second order "
+            "needs the whole batch at once; set it to 1, or darts.order to 1."
+        )
     _check_space(config)
     _check_derivation(config)
     _check_sampling(config)

@@ -1,9 +1,14 @@
 """What tests share: the embedded digits, prepared once, and a run of seconds."""
 
+import os
 import pathlib
+import tempfile
 
 import pytest
 
+from runs import finish, start
+
+CACHE = "JAX_COMPILATION_CACHE_DIR"
 LCHAIN4 = pathlib.Path(__file__).parents[1] / "configs" / "lchain4.py"
 
 # A search of 3 precursors and 7 nodes that prunes several times in 150 steps, and a
@@ -30,6 +35,19 @@ TINY = {
     "retrain.test_every": 2,
     "log_every": 5,
 }
+
+
+def pytest_configure(config):
+    """What several tests compile is compiled once, by workers and runs alike."""
+    if CACHE not in os.environ:
+        config.compiled = tempfile.TemporaryDirectory()
+        os.environ[CACHE] = config.compiled.name
+
+
+def pytest_unconfigure(config):
+    """Only the process that made the cache removes it, when all others are gone."""
+    if hasattr(config, "compiled"):
+        config.compiled.cleanup()
 
 
 @pytest.fixture(scope="session")
@@ -70,3 +88,10 @@ def tiny_flags(mnist5k_dir):
         ]
 
     return flags
+
+
+@pytest.fixture(scope="session")
+def finished(tiny_flags, tmp_path_factory):
+    """An undisturbed run, which nobody may write to, and what it printed."""
+    workdir = tmp_path_factory.mktemp("run") / "a"
+    return workdir, finish(start(tiny_flags(workdir)))

@@ -2,60 +2,17 @@
 
 import dataclasses
 import json
-import os
-import pathlib
 import re
 import shutil
-import signal
-import subprocess
-import sys
 import time
 
 import jax
-import numpy as np
 import pytest
 
 from ifnas_jax import architecture, files, main, training
 from ifnas_jax.data import source
 from ifnas_jax.logs import MetricsLog
-
-# What must be the same bytes in equal runs.
-SAME = (
-    "config.json",
-    "search/architecture.json",
-    "search/metrics.jsonl",
-    "search/gates.jsonl",
-    "search/prunings.jsonl",
-    "retrain/metrics.jsonl",
-)
-
-
-def contents(workdir):
-    return {name: (pathlib.Path(workdir) / name).read_bytes() for name in SAME}
-
-
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory):
-    """The environment of subprocesses, with a compilation cache that they share."""
-    directory = tmp_path_factory.mktemp("cache")
-    return {**os.environ, "JAX_COMPILATION_CACHE_DIR": str(directory)}
-
-
-def start(flags, env):
-    command = [sys.executable, "-W", "error", "-m", "ifnas_jax.main", *flags]
-    return subprocess.Popen(
-        command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
-
-
-@pytest.fixture(scope="module")
-def finished(tiny_flags, tmp_path_factory, cache):
-    """An undisturbed run, and what it printed."""
-    workdir = tmp_path_factory.mktemp("run") / "a"
-    process = start(tiny_flags(workdir), cache)
-    output, _ = process.communicate()
-    assert process.returncode == 0, output
-    return workdir, output
+from runs import contents, finish, start
 
 
 def test_a_run_leaves_what_the_contract_says(finished):
@@ -97,79 +54,21 @@ def test_metrics_and_prunings_tell_the_same_story(finished):
     assert all(row["step"] % 8 == 0 for row in prunings)
 
 
-def test_starting_again_says_that_it_is_done(finished, tiny_flags, cache):
+def test_starting_again_says_that_it_is_done(finished, tiny_flags):
     workdir, _ = finished
     before, started = contents(workdir), time.monotonic()
-    process = start(tiny_flags(workdir), cache)
-    output, _ = process.communicate()
-    assert process.returncode == 0
+    output = finish(start(tiny_flags(workdir)))
     assert "is done already" in output
     assert time.monotonic() - started < 20
     assert contents(workdir) == before
 
 
-def test_killed_at_three_moments_it_ends_with_the_same_bytes(
-    finished, tiny_flags, tmp_path, cache
-):
-    """SIGKILL in the search, around a checkpoint, and in the retraining."""
-    rng = np.random.default_rng()
-    total = len(files.read_rows(finished[0] / "search" / "metrics.jsonl"))
-    early, late = int(rng.integers(5, total // 2)), int(rng.integers(total // 2, total))
-    moments = [
-        ("search", early),
-        ("search", late),
-        ("retrain", int(rng.integers(1, 9))),
-    ]
-    for job, rows in moments:
-        process = start(tiny_flags(tmp_path), cache)
-        log = tmp_path / job / "metrics.jsonl"
-        while process.poll() is None and len(files.read_rows(log)) < rows:
-            time.sleep(0.002)
-        time.sleep(float(rng.uniform(0, 0.05)))
-        process.send_signal(signal.SIGKILL)
-        process.communicate()
-        assert process.returncode == -signal.SIGKILL, (job, rows)
-    process = start(tiny_flags(tmp_path), cache)
-    output, _ = process.communicate()
-    assert process.returncode == 0, output
-    ours, theirs = contents(tmp_path), contents(finished[0])
-    for name in SAME:
-        assert ours[name] == theirs[name], (name, moments)
-    results = [files.read_json(d / "result.json") for d in (tmp_path, finished[0])]
-    for key in ("top1", "top5", "madds", "params", "depth"):
-        assert results[0][key] == results[1][key]
-
-
-def test_unreadable_checkpoint_falls_back_to_the_one_before(
-    finished, tiny_flags, tmp_path, cache
-):
-    workdir = tmp_path / "run"
-    shutil.copytree(finished[0], workdir)
-    for path in ("result.json", "search/architecture.json", "search/summary.json"):
-        (workdir / path).unlink()
-    shutil.rmtree(workdir / "retrain")
-    steps = [int(p.name) for p in (workdir / "search/checkpoints").glob("[0-9]*")]
-    assert len(steps) == 2
-    newest = workdir / "search/checkpoints" / str(max(steps))
-    data = max((p for p in newest.rglob("*") if p.is_file()), key=os.path.getsize)
-    data.write_bytes(data.read_bytes()[: data.stat().st_size // 2])
-    process = start(tiny_flags(workdir, jobs="('search',)"), cache)
-    output, _ = process.communicate()
-    assert process.returncode == 0, output
-    assert "unreadable" in output
-    assert (workdir / f"search/checkpoints/{max(steps)}.unreadable").is_dir()
-    for name in SAME[1:5]:
-        assert (workdir / name).read_bytes() == (finished[0] / name).read_bytes()
-
-
 @pytest.mark.parametrize("derive", ["target", "keep1"])
 def test_other_derivations_read_gates_of_an_unpruned_search(
-    derive, tiny_flags, tmp_path, cache
+    derive, tiny_flags, tmp_path
 ):
     changes = {"derive": derive, "jobs": "('search',)", "search.max_epochs": 0.3}
-    process = start(tiny_flags(tmp_path, **changes), cache)
-    output, _ = process.communicate()
-    assert process.returncode == 0, output
+    finish(start(tiny_flags(tmp_path, **changes)))
     result = files.read_json(tmp_path / "result.json")
     rows = files.read_rows(tmp_path / "search" / "metrics.jsonl")
     found = architecture.load(tmp_path / "search" / "architecture.json")
@@ -182,9 +81,7 @@ def test_other_derivations_read_gates_of_an_unpruned_search(
     before = [(tmp_path / name).read_bytes() for name in names]
     for name in ("result.json", "search/architecture.json", "search/summary.json"):
         (tmp_path / name).unlink()
-    process = start(tiny_flags(tmp_path, **changes), cache)
-    output, _ = process.communicate()
-    assert process.returncode == 0, output
+    finish(start(tiny_flags(tmp_path, **changes)))
     assert [(tmp_path / name).read_bytes() for name in names] == before
     if derive == "target":
         assert result["target_met_by"] == "fallback"
@@ -289,16 +186,13 @@ def test_bad_input_is_one_sentence_before_anything_compiles(
     assert not (tmp_path / "run").exists()
 
 
-def test_batch_that_the_devices_do_not_divide_is_refused(tiny_flags, tmp_path, cache):
-    env = {**cache, "XLA_FLAGS": "--xla_force_host_platform_device_count=3"}
-    process = start(tiny_flags(tmp_path), env)
-    output, _ = process.communicate()
-    assert process.returncode == 2
+def test_batch_that_the_devices_do_not_divide_is_refused(tiny_flags, tmp_path):
+    output = finish(start(tiny_flags(tmp_path), devices=3), code=2)
     assert "search.batch_size is 16, which the 3 devices don't divide" in output
     # That of the job that comes after the search, too.
-    process = start(tiny_flags(tmp_path, **{"search.batch_size": 15}), env)
-    output, _ = process.communicate()
-    assert process.returncode == 2
+    output = finish(
+        start(tiny_flags(tmp_path, **{"search.batch_size": 15}), devices=3), code=2
+    )
     assert "retrain.batch_size is 200, which the 3 devices don't divide" in output
     assert not list(tmp_path.iterdir())
 

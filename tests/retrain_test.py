@@ -1,4 +1,4 @@
-"""The retraining step on two devices, with batch norm per device and over both."""
+"""The retraining step on two devices, and in two parts on one."""
 
 import os
 import subprocess
@@ -28,13 +28,15 @@ def make_batch(seed):
     return distributed.shard({"image": images, "label": np.arange(BATCH) % 10})
 
 
-def train(sync_bn, steps=3):
+def train(sync_bn, steps=3, accumulate=1):
     """States after a few steps of a chain with one node a stage."""
     config = config_lib.default("mnist5k")
     with config.unlocked():
         config.space.update(num_precursors=1, nodes=(1, 1, 1))
         config.macro.width = 4
-        config.retrain.update(sync_bn=sync_bn, learning_rate=0.02)
+        config.retrain.update(
+            sync_bn=sync_bn, learning_rate=0.02, accumulate=accumulate
+        )
     space = config_lib.space(config)
     network = make_network(
         config, from_kept(space, space.full(), config_lib.macro(config))
@@ -57,30 +59,43 @@ def test_training_split_is_read_whole():
         whole[6]
 
 
-def test_two_devices_agree_and_with_sync_bn_equal_one(tmp_path):
-    path = tmp_path / "two.npy"
+def flat(tree):
+    return np.concatenate([np.ravel(x) for x in jax.tree.leaves(jax.device_get(tree))])
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory):
+    """States on two devices, by `sync_bn`."""
+    path = tmp_path_factory.mktemp("two") / "two.npy"
     env = {**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
     subprocess.run([sys.executable, __file__, str(path)], env=env, check=True)
-    two = np.load(path)
+    return np.load(path)
+
+
+def test_two_devices_with_sync_bn_equal_one(two):
     state, _ = train(sync_bn=True)
-    one = np.concatenate([np.ravel(x) for x in jax.tree.leaves(state)])
-    np.testing.assert_allclose(two, one, rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(two[1], flat(state), rtol=1e-3, atol=1e-4)
 
 
-def check_two_devices(path):
+def test_two_devices_equal_two_parts_on_one(two):
+    """Batch norm is each device's, or each part's, own."""
+    state, _ = train(sync_bn=False, accumulate=2)
+    np.testing.assert_allclose(two[0], flat(state), rtol=1e-3, atol=1e-4)
+    # Statistics of half a batch are others than those of the whole one.
+    assert not np.allclose(two[0], two[1], rtol=1e-3, atol=1e-4)
+
+
+def save_two_devices(path):
     assert jax.device_count() == 2
-    flat = {}
+    states = []
     for sync_bn in (False, True):
         state, metrics = train(sync_bn)
         for leaf in jax.tree.leaves((state, metrics)):
             first, second = (np.asarray(s.data) for s in leaf.addressable_shards)
             assert first.tobytes() == second.tobytes()
-        leaves = jax.tree.leaves(jax.device_get(state))
-        flat[sync_bn] = np.concatenate([np.ravel(x) for x in leaves])
-    # Statistics of half a batch are others than those of the whole one.
-    assert not np.allclose(flat[False], flat[True], rtol=1e-3, atol=1e-4)
-    np.save(path, flat[True])
+        states.append(flat(state))
+    np.save(path, np.stack(states))
 
 
 if __name__ == "__main__":
-    check_two_devices(sys.argv[1])
+    save_two_devices(sys.argv[1])

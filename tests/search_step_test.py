@@ -17,7 +17,7 @@ from ifnas_jax.search_step import initial_state, make_step
 BATCH, L = 8, 2
 
 
-def make_job():
+def make_job(**changes):
     config = config_lib.default("mnist5k")
     with config.unlocked():
         config.space.update(num_precursors=L, nodes=(3, 3, 2))
@@ -28,6 +28,7 @@ def make_job():
         config.search.update(
             batch_size=BATCH, weights_epochs=3.0, beta_epochs=3.0, alpha_epochs=3.0
         )
+        config.update_from_flattened_dict(changes)
     config_lib.resolve(config, None)
     return make_search(config, types.SimpleNamespace(train=range(BATCH)))
 
@@ -90,29 +91,59 @@ def test_only_what_the_mask_and_phase_say_moves(run, index):
     ).any()
 
 
-def test_replicas_stay_the_same_bytes():
-    """A forgotten `pmean` would let them drift apart without a word."""
-    env = {**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
-    done = subprocess.run([sys.executable, __file__], env=env, check=False)
-    assert done.returncode == 0
-
-
-def check_replicas():
-    assert jax.device_count() == 2
-    job, mu = make_job(), np.full(2, 0.5, np.float32)
+def train(job, steps):
+    """The state and the losses after some steps, from the same beginning."""
+    mu, losses = np.full(2, 0.5, np.float32), []
     masks = job.method.masks(job.net.space.full(), 0)
     state = initial_state(job)
     step, _ = training.compile_step(make_step(job), (state, masks, mu, make_batch()))
-    first = jax.tree.leaves(state)
-    for index in range(9):
+    for index in range(steps):
         state, metrics = step(state, masks, mu, make_batch(index))
         jax.block_until_ready((state, metrics))
-    for leaf in jax.tree.leaves((state, metrics)):
+        losses.append(float(metrics["loss"]))
+    return state, losses
+
+
+def flat(tree):
+    return np.concatenate([np.ravel(x) for x in jax.tree.leaves(jax.device_get(tree))])
+
+
+def test_two_devices_equal_two_parts_on_one(tmp_path):
+    """And hold the same bytes: a forgotten `pmean` would let them drift apart."""
+    path = tmp_path / "two.npy"
+    env = {**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
+    subprocess.run([sys.executable, __file__, str(path)], env=env, check=True)
+    state, _ = train(make_job(**{"search.accumulate": 2}), 9)
+    np.testing.assert_allclose(np.load(path), flat(state), rtol=1e-3, atol=1e-4)
+    state, _ = train(make_job(), 9)
+    assert not np.allclose(np.load(path), flat(state), rtol=1e-3, atol=1e-4)
+
+
+def save_two_devices(path):
+    assert jax.device_count() == 2
+    job = make_job()
+    state, _ = train(job, 9)
+    for leaf in jax.tree.leaves(state):
         one, two = (np.asarray(shard.data) for shard in leaf.addressable_shards)
         assert one.tobytes() == two.tobytes()
-    last = jax.tree.leaves(state)
-    assert any(changed(a, b).any() for a, b in zip(first, last, strict=True))
+    assert changed(flat(initial_state(job)), flat(state)).any()
+    np.save(path, flat(state))
+
+
+def test_bfloat16_agrees_with_float32_over_50_steps():
+    """Losses within 0.1 (of 2 and more), gates within 0.02 (of 0 to 1)."""
+    jobs = [make_job(dtype=dtype) for dtype in ("float32", "bfloat16")]
+    (full, losses), (half, others) = (train(job, 50) for job in jobs)
+    assert losses != others
+    np.testing.assert_allclose(losses, others, atol=0.1)
+    for name in ("beta", "alpha"):
+        for one, other in zip(full.arch[name], half.arch[name], strict=True):
+            one, other = (1 / (1 + np.exp(-np.asarray(x))) for x in (one, other))
+            np.testing.assert_allclose(one, other, atol=0.02)
+    # The gates have moved by more than what is allowed.
+    moved = [np.abs(np.asarray(x)).max() for x in full.arch["beta"]]
+    assert max(moved) > 0.5
 
 
 if __name__ == "__main__":
-    check_replicas()
+    save_two_devices(sys.argv[1])

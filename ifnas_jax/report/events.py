@@ -12,6 +12,8 @@ import os
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from ifnas_jax.errors import StorageError
+
 
 class Events:
     """Writes the scalars of metrics rows as TensorBoard events.
@@ -30,6 +32,7 @@ class Events:
             collections.deque()
         )
         self._writer: Any = None  # a clu SummaryWriter, of the worker alone
+        self._file_errors: tuple = (OSError,)  # and TensorFlow's own, once it is there
 
     def start(self, rows: Iterable[Mapping[str, Any]] = ()) -> None:
         """Removes old events and writes `rows`; returns at once."""
@@ -43,7 +46,7 @@ class Events:
         """Waits until everything is written.
 
         Raises:
-          Exception: what went wrong in the worker, if anything did.
+          StorageError: the worker could not write.
         """
         self._submit(self._close)
         self._executor.shutdown(wait=True)
@@ -55,10 +58,24 @@ class Events:
             if self._unchecked[0].exception():
                 return  # What follows a failure can't be written; `close` raises it.
             self._unchecked.popleft()
-        self._unchecked.append(self._executor.submit(function, *args))
+        self._unchecked.append(self._executor.submit(self._work, function, args))
+
+    def _work(self, function, args) -> None:
+        """A task of the worker."""
+        try:
+            function(*args)
+        except self._file_errors as error:
+            reason = " ".join(str(error).split())
+            raise StorageError(
+                f"TensorBoard events in {self._directory} can't be written ({reason}); "
+                "mend that, and the same command goes on at the last checkpoint."
+            ) from error
 
     def _open(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        import tensorflow as tf
         from clu.metric_writers import summary_writer
+
+        self._file_errors = (OSError, tf.errors.OpError)
 
         pattern = os.path.join(glob.escape(self._directory), "events.out.tfevents*")
         for path in glob.glob(pattern):

@@ -1,5 +1,6 @@
 import pytest
 
+from ifnas_jax.errors import StorageError
 from ifnas_jax.report.events import Events
 
 
@@ -47,7 +48,7 @@ def test_a_failure_of_the_worker_is_raised_when_closing(tmp_path, monkeypatch):
     events.start()
     for row in rows(0, 100, loss=1.0):
         events.write(row)
-    with pytest.raises(OSError, match="disk full"):
+    with pytest.raises(StorageError, match="disk full"):
         events.close()
 
 

@@ -1,0 +1,133 @@
+"""`result.json`: what a run came to, in one file."""
+
+import importlib.metadata
+import os
+import platform
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from ifnas_jax import files
+from ifnas_jax.architecture import load
+from ifnas_jax.errors import InputError
+
+PACKAGES = ("ifnas_jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
+
+
+def versions() -> dict[str, str]:
+    """Of Python and the packages that decide what a run computes.
+
+    Raises:
+      InputError: one is not installed.
+    """
+    versions = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            versions[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError as error:
+            raise InputError(
+                f"the package {package} is not installed; run 'pip install -e .' in "
+                "the project's folder."
+            ) from error
+    return versions
+
+
+def read(workdir: str) -> dict[str, Any] | None:
+    """The result, or None if there is none that can be read: it is then made again."""
+    try:
+        found = files.read_json(os.path.join(workdir, "result.json"))
+    except (FileNotFoundError, ValueError):
+        return None
+    numbers = ("madds", "target_madds", "params", "depth")
+    whole = (
+        isinstance(found, dict)
+        and found.keys() >= {"top1", "top5", "target_met_by", *numbers}
+        and all(_is_number(found[key]) for key in numbers)
+        and all(
+            found[key] is None or _is_number(found[key]) for key in ("top1", "top5")
+        )
+    )
+    return found if whole else None
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def is_done(config: ConfigDict, workdir: str) -> bool:
+    """Whether the workdir's result covers the jobs that are asked for."""
+    found = read(workdir)
+    if found is None:
+        return False
+    return "retrain" not in config.jobs or found["top1"] is not None
+
+
+def write(config: ConfigDict, workdir: str, versions: dict[str, str]) -> None:
+    """Writes `result.json` and the figures, of what the jobs left.
+
+    Raises:
+      InputError: a job's summary can't be read.
+    """
+    from ifnas_jax import distributed
+    from ifnas_jax.report.curves import write_report
+
+    path = os.path.join
+    architecture = load(path(workdir, "search", "architecture.json"))
+    search = _read_summary(workdir, "search")
+    retrain = _read_summary(workdir, "retrain")
+    total = architecture.cost()
+    result = {
+        "method": config.method,
+        "space": architecture.space.name,
+        "num_precursors": architecture.space.num_precursors,
+        "dataset": config.dataset.name,
+        "seed": config.seed,
+        "search_seconds": search.get("search_seconds"),
+        "retrain_seconds": retrain.get("retrain_seconds"),
+        "compile_seconds": round(
+            search.get("compile_seconds", 0) + retrain.get("compile_seconds", 0), 1
+        ),
+        "top1": retrain.get("top1"),
+        "top5": retrain.get("top5"),
+        "params": total.params,
+        "madds": total.madds,
+        "target_madds": config.target_madds,
+        "target_met_by": search.get("target_met_by"),
+        "depth": architecture.depth(),
+        "versions": versions,
+        "devices": distributed.describe_devices(),
+    }
+    write_report(workdir)
+    files.write_json(path(workdir, "result.json"), result)
+
+
+def _read_summary(workdir: str, job: str) -> dict[str, Any]:
+    path = os.path.join(workdir, job, "summary.json")
+    if not os.path.exists(path):
+        return {}
+    try:
+        found = files.read_json(path)
+    except ValueError as error:
+        found = error
+    if not isinstance(found, dict):
+        last = "architecture.json" if job == "search" else "summary.json"
+        raise InputError(
+            f"{path} is no summary; remove {job}/{last} there, and the same command "
+            "makes it again from the last checkpoint."
+        )
+    return found
+
+
+def show(workdir: str, state: str) -> None:
+    """The result in a few lines."""
+    result = read(workdir)
+    print(f"{workdir} {state}:")
+    if result["top1"] is not None:
+        print(f"  test top-1   {100 * result['top1']:.2f} %")
+        print(f"  test top-5   {100 * result['top5']:.2f} %")
+    target = f"target {result['target_madds'] / 1e6:.2f}M, met by "
+    met = f" ({target}{result['target_met_by']})" if result["target_met_by"] else ""
+    print(f"  MAdds        {result['madds'] / 1e6:.2f}M{met}")
+    print(f"  parameters   {result['params'] / 1e6:.3f}M")
+    print(f"  depth        {result['depth']}")
+    print(f"  figures      {os.path.join(workdir, 'report')}")

@@ -1,0 +1,64 @@
+"""Runs of the command line in processes of their own."""
+
+import os
+import pathlib
+import socket
+import subprocess
+import sys
+import time
+
+from ifnas_jax import files
+
+# Of a run's files, those that are the same bytes in equal runs.
+SAME = (
+    "config.json",
+    "search/architecture.json",
+    "search/metrics.jsonl",
+    "search/gates.jsonl",
+    "search/prunings.jsonl",
+    "retrain/metrics.jsonl",
+)
+
+
+def contents(workdir):
+    """The bytes of these files."""
+    return {name: (pathlib.Path(workdir) / name).read_bytes() for name in SAME}
+
+
+def start(flags, devices=1, **options):
+    """Starts a run whose warnings are errors, on so many CPU devices."""
+    command = [sys.executable, "-W", "error", "-m", "ifnas_jax.main", *flags]
+    count = f"--xla_force_host_platform_device_count={devices}"
+    return subprocess.Popen(
+        command,
+        env={**os.environ, "XLA_FLAGS": count},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        **options,
+    )
+
+
+def start_together(*flags):
+    """Starts the processes of a run, each with its flags and one device."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    shared = [f"--coordinator=127.0.0.1:{port}", f"--processes={len(flags)}"]
+    return [
+        start([*own, *shared, f"--process={process}"])
+        for process, own in enumerate(flags)
+    ]
+
+
+def finish(process, code=0):
+    """Waits for a run, and returns what it printed."""
+    output, _ = process.communicate(timeout=300)
+    assert process.returncode == code, output
+    return output
+
+
+def wait_for_rows(process, path, rows):
+    """Waits until a log has so many rows, or the run has ended."""
+    while process.poll() is None and len(files.read_rows(path)) < rows:
+        time.sleep(0.002)
