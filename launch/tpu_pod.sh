@@ -145,6 +145,8 @@ remote() {
 
 install() {
   # What is committed: the pod runs a state that can be named.
+  ((dry_run)) || git diff --quiet HEAD ||
+    say "changes that are not committed do not run on the pod."
   run git archive --format=tar.gz "--output=$archive" HEAD
   run "${vm[@]}" scp "$archive" "$name:ifnas_jax.tar.gz" "${where[@]}" --worker=all \
     "${ssh_flags[@]}"

@@ -63,6 +63,10 @@ FAKES = {
     "ssh": 'echo "ssh ${*: -2:1}" >>"$FAKE/calls"; exec sh -c "${*: -1}"',
     "srun": 'shift; exec "$@"',
     "scontrol": 'echo "$*" >>"$FAKE/calls"',
+    "python3": 'echo "python3 $*" >>"$FAKE/calls"',
+    "sudo": 'echo "sudo $*" >>"$FAKE/calls"',
+    "mountpoint": "exit 1",
+    "gcsfuse": "exit 0",
 }
 
 
@@ -301,6 +305,24 @@ def test_tpu_pod_stops_the_job_before_it_deletes_the_pod(fake):
     output, _ = script.communicate(timeout=30)
     assert "saved" in output and script.returncode == 143
     assert lines(fake / "calls") == [*NEW, "stop", "delete"]
+
+
+def test_tpu_worker_installs_and_mounts(fake):
+    (fake / "ifnas_jax" / ".venv" / "bin" / "python").unlink()
+    worker = fake / "ifnas_jax" / "launch" / "tpu_worker.sh"
+    done = launch(worker, "setup", "--bucket=b", "--disk=d")
+    assert (done.stderr, done.returncode) == ("", 0)
+    owner = f"--uid={os.getuid()} --gid={os.getgid()}"
+    assert lines(fake / "calls") == [
+        "python3 -m pip install --quiet --user uv",
+        "python3 -m uv venv --quiet --python=3.12 .venv",
+        "python3 -m uv pip install --quiet --python=.venv/bin/python -e . jax[tpu]",
+        "sudo mkdir -p /mnt/bucket",
+        f"sudo gcsfuse -o allow_other {owner} --implicit-dirs"
+        " --rename-dir-limit=1000000 b /mnt/bucket",
+        "sudo mkdir -p /mnt/disk",
+        "sudo mount -o ro,noload LABEL=ifnas-data /mnt/disk",
+    ]
 
 
 def test_tpu_worker_goes_on_with_the_job_that_runs(fake):
