@@ -123,7 +123,7 @@ queue=(gcloud compute tpus queued-resources)
 vm=(gcloud compute tpus tpu-vm)
 worker='bash ifnas_jax/launch/tpu_worker.sh'
 archive=${TMPDIR:-/tmp}/$name.ifnas_jax.tar.gz
-created=0 running=0 child=''
+created=0 reached=0 running=0 child=''
 
 # Sets `state`: the queued resource's, or nothing where there is none.
 look() {
@@ -133,8 +133,12 @@ look() {
     quoted "${list[@]}"
     state=''
     ((!created)) || state=ACTIVE
+  elif state=$("${list[@]}"); then
+    reached=1
   else
-    state=$("${list[@]}")
+    # Later, the connection may be back; the pod may run on, and must be deleted.
+    ((reached)) || exit 1
+    state=UNREACHABLE
   fi
 }
 

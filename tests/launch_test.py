@@ -36,11 +36,15 @@ FAKES = {
         done
     """,
     # A pod whose one worker is this machine; `state` is the queued resource's. It is
-    # preempted where `preempt` says so, with the job.
+    # preempted where `preempt` says so, with the job; a look at a pod that is `down`
+    # fails once.
     "gcloud": """
         command=${*: -1}
         case "$*" in
-          *' list '*) cat "$FAKE/state" 2>/dev/null || true ;;
+          *' list '*)
+            if [[ -e $FAKE/down ]]; then rm "$FAKE/down"; exit 1; fi
+            cat "$FAKE/state" 2>/dev/null || true
+            ;;
           *' create '*) echo create >>"$FAKE/calls"; echo ACTIVE >"$FAKE/state" ;;
           *' delete '*) echo delete >>"$FAKE/calls"; rm "$FAKE/state" ;;
           *' scp '*) ;;
@@ -52,7 +56,7 @@ FAKES = {
             code=0
             bash -c "${command#--command=}" || code=$?
             if [[ -e $FAKE/preempt ]]; then
-              rm "$FAKE/preempt"
+              mv "$FAKE/preempt" "$FAKE/down"
               echo SUSPENDED >"$FAKE/state"
             fi
             exit "$code"
@@ -282,6 +286,12 @@ def test_tpu_pod_creates_a_preempted_pod_again(fake):
     done = launch("tpu_pod.sh", "train", *POD, *TYPE, "--bucket=b", *BUCKET_JOB)
     assert done.returncode == 0, done
     assert lines(fake / "calls") == [*NEW, "delete", *NEW, "delete"]
+
+
+def test_tpu_pod_creates_nothing_where_it_cannot_look(fake):
+    (fake / "down").touch()
+    done = launch("tpu_pod.sh", "train", *POD, *TYPE, "--bucket=b", *BUCKET_JOB)
+    assert (done.returncode, lines(fake / "calls")) == (1, [])
 
 
 def test_tpu_pod_leaves_a_pod_that_was_there(fake):
