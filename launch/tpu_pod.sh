@@ -208,11 +208,10 @@ train() {
     running=0
     case $code in
       0) return ;;
-      2 | 3 | 4 | 130) exit "$code" ;;
       75) ;;
       255) ;; # The connection; the job may still run, then the next start finds it.
       *)
-        # The workers that are left fail when one is preempted.
+        # Where a worker is preempted, the others fail in their own ways.
         pause
         look
         [[ $state != ACTIVE ]] || exit "$code"
