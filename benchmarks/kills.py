@@ -47,6 +47,7 @@ SMALL = {
     "retrain.batch_size": 100,
     "retrain.epochs": 8,
     "log_every": 5,
+    "tensorboard": False,
 }
 
 

@@ -57,6 +57,8 @@ TINY = {
     "retrain.final_epochs": 1,
     "retrain.auxiliary_weight": 0.0,
     "log_every": 5,
+    # TensorFlow takes ten seconds to import.
+    "tensorboard": False,
 }
 COLUMNS = (
     "method",

@@ -89,7 +89,7 @@ def run(config, dataset, added, name: str, steps: dict) -> list[dict]:
             arguments = state, step_masks, mu, batches.peek()
             steps["train"], _ = training.compile_step(make_step(job), arguments)
         step = steps["train"]
-        step_masks = training.place(step, 1, step_masks)
+        step_masks = training.place(step_masks)
         total = job.schedule.alpha
         with Progress(name, total) as progress:
             for number in range(1, total + 1):

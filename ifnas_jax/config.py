@@ -153,6 +153,7 @@ def default(dataset: str) -> ConfigDict:
     retrain.checkpoint_every = 1  # epochs between checkpoints
 
     config.log_every = 100  # iterations between lines of retraining's metrics
+    config.tensorboard = True  # write the metrics as TensorBoard events too
     if dataset == "imagenet100":
         data.num_classes = 100
         retrain.epochs = 100

@@ -32,15 +32,23 @@ def start(cluster: Cluster) -> None:
     """Connects the processes of a run; before anything else of JAX.
 
     Raises:
-      InputError: they don't find each other.
+      ConnectionError: they don't find each other.
     """
+    # What was said by hand is not looked for: a Slurm step would get one GPU only.
+    found = None if None in cluster else "deactivate"
     try:
-        jax.distributed.initialize(*cluster)
+        jax.distributed.initialize(
+            *cluster,
+            cluster_detection_method=found,
+            # Machines of a pod that was preempted come back one by one.
+            initialization_timeout=900,
+        )
     except (RuntimeError, ValueError) as error:
         reason = str(error).split("\n")[0]
-        raise InputError(
+        raise ConnectionError(
             f"the processes of the run can't be connected ({reason}); check "
-            "--coordinator, --processes and --process, or say --distributed=off."
+            "--coordinator, --processes and --process and that all were started, or "
+            "say --distributed=off."
         ) from error
 
 

@@ -20,8 +20,9 @@ from ifnas_jax.report.events import Events
 class MetricsLog:
     """`metrics.jsonl` of a job, and the same as TensorBoard events beside it."""
 
-    def __init__(self, directory: str, step: int):
-        self._events, self._started = Events(directory), False
+    def __init__(self, directory: str, step: int, tensorboard: bool):
+        self._events = Events(directory) if tensorboard else None
+        self._started = False
         self._primary = distributed.is_primary()
         self.rows: list[dict[str, Any]] = []  # those kept and those written
         if self._primary:
@@ -34,27 +35,29 @@ class MetricsLog:
         """Appends a row, which has a "step"."""
         if not self._primary:
             return
-        if not self._started:
+        if self._events and not self._started:
             # Only now: TensorFlow's import stays off the way to the first step.
             self._events.start(self.rows)
             self._started = True
         self.rows.append(dict(row))
         self._file.write(row)
-        self._events.write(row)
+        if self._events:
+            self._events.write(row)
 
     def close(self) -> None:
         """Waits until all is written."""
         if self._primary:
             self._file.close()
-        self._events.close()
+        if self._events:
+            self._events.close()
 
 
 class SearchLogs:
     """The logs under `search/`."""
 
-    def __init__(self, directory: str, step: int):
+    def __init__(self, directory: str, step: int, tensorboard: bool):
         self.progress: dict[str, str] = {}  # fields of the progress line
-        self._metrics = MetricsLog(directory, step)
+        self._metrics = MetricsLog(directory, step, tensorboard)
         self._primary = distributed.is_primary()
         if self._primary:
             path = os.path.join

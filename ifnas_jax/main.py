@@ -77,7 +77,7 @@ def _stop(*unused) -> None:
 
 def _describe(error: Exception) -> str:
     """An error in one sentence."""
-    if not isinstance(error, OSError):
+    if isinstance(error, ConnectionError) or not isinstance(error, OSError):
         return str(error)
     where = f" {error.filename!r}" if error.filename else ""
     return (
@@ -97,7 +97,8 @@ def run(config: ConfigDict, workdir: str, cluster: Cluster | None = None) -> Non
     Raises:
       InputError: the config, the data set or the workdir can't be used.
       DivergedError: the loss is not finite.
-      StorageError, OSError: the workdir or the data can't be used any more.
+      StorageError, OSError: the workdir or the data can't be used any more, or the
+        processes can't be connected.
       PreemptedError: SIGTERM came, and everything is saved.
     """
     validate(config)

@@ -114,7 +114,7 @@ def retrain(config: ConfigDict, dataset: Dataset, workdir: str) -> None:
         state, clock, rows = _restore(checkpoints, job)
         step = int(state.step)
         with (
-            closing(MetricsLog(directory, step)) as logs,
+            closing(MetricsLog(directory, step, config.tensorboard)) as logs,
             closing(_batches(job, step)) as batches,
             Progress("retrain", job.total) as progress,
         ):

@@ -97,7 +97,7 @@ def _train(job: Search, dataset: Dataset, directory: str):
         state, host, rows = restore(checkpoints, job)
         step = int(state.step)
         with (
-            closing(SearchLogs(directory, step)) as logs,
+            closing(SearchLogs(directory, step, job.config.tensorboard)) as logs,
             closing(make_batches(job.config, dataset, job.method.order, step)) as (
                 batches
             ),
@@ -125,7 +125,7 @@ def _loop(job, steps, state, host, meter, batches, writers) -> tuple[State, Prog
     """Trains until the target is met or the schedule ends."""
     step, schedule = int(state.step), job.schedule
     started = time.perf_counter() - host.seconds
-    masks, retained = _between_loops(job, steps, host.kept, step)
+    masks, retained = _between_loops(job, host.kept, step)
     while step < schedule.total and not _done(job, host.kept):
         first = step - step % schedule.period
         mu = job.method.mu(schedule, host.strength, first)
@@ -137,7 +137,7 @@ def _loop(job, steps, state, host, meter, batches, writers) -> tuple[State, Prog
             row = _describe(job, first, step, mu) | meter.mean(step)
             if step % schedule.loop == 0:
                 host, extra = _end_of_loop(job, steps, state, host, step, writers.logs)
-                masks, retained = _between_loops(job, steps, host.kept, step)
+                masks, retained = _between_loops(job, host.kept, step)
                 row |= extra
             writers.logs.write(row | retained)
         host = host._replace(seconds=time.perf_counter() - started)
@@ -181,10 +181,10 @@ def _madds(job: Search, kept: Kept) -> int:
     return cost.network_cost(job.net.space, job.target, kept).madds
 
 
-def _between_loops(job: Search, steps: Steps, kept: Kept, step: int):
+def _between_loops(job: Search, kept: Kept, step: int):
     """The next loop's masks, on the devices, and what is retained, in numbers."""
     masks = job.method.masks(kept, step // job.schedule.loop)
-    return training.place(steps.train, 1, masks), _retained(job, kept, masks)
+    return training.place(masks), _retained(job, kept, masks)
 
 
 def _retained(job: Search, kept: Kept, masks: Masks) -> dict[str, int]:

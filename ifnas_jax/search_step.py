@@ -43,7 +43,7 @@ class Search(NamedTuple):
 class Steps(NamedTuple):
     """What is compiled: the train step, and accuracy on the validation part."""
 
-    train: jax.stages.Compiled
+    train: Callable
     validate: Callable[[State, Masks], float] | None
 
 

@@ -35,12 +35,12 @@ def compute_dtype(config: ConfigDict) -> Any:
 
 def compile_step(
     step: Callable, arguments: tuple, donate: bool = True
-) -> tuple[jax.stages.Compiled, float]:
+) -> tuple[Callable, float]:
     """Compiles a step over all devices, ahead of time.
 
     The step's last argument is a batch with a leading device axis; all others are
     the same on every device and so are the results. The compiled step can't be
-    compiled again: arguments of another shape are an error.
+    compiled again: arguments of another shape are an error (of one process).
 
     Args:
       step: a function that reduces over the axis `distributed.AXIS`.
@@ -58,13 +58,22 @@ def compile_step(
         donate_argnums=(0,) if donate else (),
     )
     start = time.perf_counter()
-    compiled = mapped.lower(*arguments).compile()
+    if jax.process_count() > 1:
+        # Ahead of time, JAX compiles for arrays that span the processes; its pmap
+        # makes them of each process' own. So it is run once, for nothing.
+        zeros = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), arguments)
+        jax.block_until_ready(mapped(*zeros))
+        compiled = mapped
+    else:
+        compiled = mapped.lower(*arguments).compile()
     return compiled, time.perf_counter() - start
 
 
-def place(compiled: jax.stages.Compiled, index: int, tree: Any) -> Any:
-    """Puts an argument of a compiled step where the step takes it, ahead of time."""
-    return jax.device_put(tree, compiled.input_shardings[0][index])
+def place(tree: Any) -> Any:
+    """Puts an argument that is the same on every device there, ahead of time."""
+    devices = jax.sharding.Mesh(jax.local_devices(), (distributed.AXIS,))
+    everywhere = jax.sharding.NamedSharding(devices, jax.sharding.PartitionSpec())
+    return jax.device_put(tree, everywhere)
 
 
 def evaluation_batch(batch: Any) -> Any:

@@ -34,6 +34,8 @@ TINY = {
     "retrain.epochs": 3,
     "retrain.test_every": 2,
     "log_every": 5,
+    # TensorFlow takes ten seconds to import.
+    "tensorboard": False,
 }
 
 

@@ -34,7 +34,7 @@ def test_a_run_leaves_what_the_contract_says(finished):
     for name in ("architecture", "gates", "cost", "training"):
         assert (workdir / "report" / f"{name}.svg").stat().st_size > 1000
         assert (workdir / "report" / f"{name}.png").stat().st_size > 1000
-    assert list((workdir / "search").glob("events.out.tfevents*"))
+    assert not list(workdir.rglob("events.out.tfevents*"))
 
 
 def test_metrics_and_prunings_tell_the_same_story(finished):
@@ -68,9 +68,12 @@ def test_other_derivations_read_gates_of_an_unpruned_search(
     derive, tiny_flags, tmp_path
 ):
     changes = {"derive": derive, "jobs": "('search',)", "search.max_epochs": 0.3}
+    changes["tensorboard"] = derive == "keep1"
     finish(start(tiny_flags(tmp_path, **changes)))
     result = files.read_json(tmp_path / "result.json")
     rows = files.read_rows(tmp_path / "search" / "metrics.jsonl")
+    events = list((tmp_path / "search").glob("events.out.tfevents*"))
+    assert bool(events) == changes["tensorboard"]
     found = architecture.load(tmp_path / "search" / "architecture.json")
     assert len({row["madds"] for row in rows}) == 1
     assert rows[-1]["mu1"] > rows[-9]["mu1"] > 0
