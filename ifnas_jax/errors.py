@@ -10,3 +10,10 @@ class InputError(ValueError):
 
 class DivergedError(ArithmeticError):
     """Training met a loss that is not finite. The command line exits with 3."""
+
+
+class StorageError(RuntimeError):
+    """The workdir or the data can't be read or written any more: one sentence.
+
+    The command line exits with 4.
+    """

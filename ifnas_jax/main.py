@@ -86,6 +86,7 @@ def run(config: ConfigDict, workdir: str) -> None:
     versions = _versions()
     dataset = open_dataset(config.dataset)
     config.dataset.num_classes = dataset.num_classes
+    config.dataset.classes = dataset.classes
     config.dtype = training.compute_dtype(config).name
     validate(config)
     check_run(config, dataset, workdir)
