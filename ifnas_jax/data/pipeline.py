@@ -123,7 +123,7 @@ def train_batches(
         source: examples {'image': uint8 [H, W, C], 'label': int} by index; for one
             that is None, the next one takes its place.
         transform: augments one image with the generator of its seed, epoch and
-            example.
+            example, into its row of the batch.
         batch_size: rows B of a step over all processes.
         seed: of the order and of the augmentation, 0 or more.
         start_step: the first step to return; starting late costs nothing.
@@ -157,7 +157,7 @@ def train_batches(
         epoch, index = place
         _, example = _readable(source, index)
         rng = augmentation_rng(seed, epoch, index)
-        batch["image"][row] = transform(example["image"], rng)
+        transform(example["image"], rng, out=batch["image"][row])
         batch["label"][row] = example["label"]
 
     image = transform(_readable(source, 0)[1]["image"], augmentation_rng(seed, 0, 0))
@@ -189,7 +189,7 @@ def eval_batches(
 
     Args:
         source: examples {'image': uint8 [H, W, C], 'label': int} by index.
-        transform: prepares one image.
+        transform: prepares one image, into its row of the batch.
         batch_size: rows B of a step over all processes.
         process_index: which process this is.
         process_count: how many processes share a step's rows.
@@ -220,7 +220,7 @@ def eval_batches(
     def fill(batch: Batch, row: int, index: int) -> None:
         if index < examples:
             found, example = _readable(source, index)
-            batch["image"][row] = transform(example["image"])
+            transform(example["image"], out=batch["image"][row])
             batch["label"][row] = example["label"]
             batch["mask"][row] = found == index
 

@@ -37,7 +37,6 @@ _PREPARE_ERRORS = (
     OSError,
     AssertionError,
     ImportError,
-    tarfile.TarError,
     download_util.DownloadError,
     download_manager.NonMatchingChecksumError,
 )
@@ -211,7 +210,10 @@ def _resolves(host: str) -> bool:
 
 
 def _check_tars(builder: tfds.core.DatasetBuilder) -> None:
-    """Refuses to begin with one of two tars: TFDS would, and leave out a split."""
+    """Refuses to begin with one of the two tars, or with a cut one.
+
+    TFDS would leave out a split, or find the cut after hours.
+    """
     folder = epath.Path(builder.data_dir_root) / "downloads" / "manual"
     missing = [name for name in _TARS if not (folder / name).exists()]
     if missing:
@@ -219,6 +221,16 @@ def _check_tars(builder: tfds.core.DatasetBuilder) -> None:
             f"dataset.data_dir: {' and '.join(missing)} can not be found in {folder}; "
             "put the files there, as they come from image-net.org."
         )
+    for name in _TARS:
+        try:
+            # Its headers only: it skips what they describe.
+            with (folder / name).open("rb") as file, tarfile.open(fileobj=file) as tar:
+                tar.getmembers()
+        except tarfile.TarError as error:
+            raise InputError(
+                f"dataset.data_dir: {folder / name} is cut ({one_line(error)}); fetch "
+                "it again."
+            ) from error
 
 
 def _allow_open_files(builder: tfds.core.DatasetBuilder) -> None:

@@ -80,13 +80,7 @@ class Examples(Sequence):
 
     def _read(self, index: int) -> dict | None:
         row = int(self._indices[index])
-        try:
-            record = self._records[row]
-        except (OSError, RuntimeError) as error:
-            raise StorageError(
-                f"record {row} of {self._name} can't be read ({one_line(error)}): see "
-                "that dataset.data_dir is there and whole, and repeat the command."
-            ) from error
+        record = self._record(row)
         try:
             image = decode(record["image"], self._channels)
         except DecodeError as error:
@@ -99,6 +93,20 @@ class Examples(Sequence):
             "image": image,
             "label": label if self._labels is None else self._labels[label],
         }
+
+    def _record(self, row: int) -> dict:
+        reason, cause = "its file is cut", None
+        try:
+            record = self._records[row]
+            # What ArrayRecord finds past the end of a file that was cut meanwhile.
+            if record["image"] is not None:
+                return record
+        except (OSError, RuntimeError) as error:
+            reason, cause = one_line(error), error
+        raise StorageError(
+            f"record {row} of {self._name} can't be read ({reason}): see that "
+            "dataset.data_dir is there and whole, and repeat the command."
+        ) from cause
 
     def _note(self, row: int, error: DecodeError) -> None:
         """Stops at an image that can't be decoded, or counts it."""
@@ -179,7 +187,7 @@ def open_dataset(config: ml_collections.ConfigDict) -> Dataset:
             f"{num_classes} classes: set it to that."
         )
     splits = {"train": "train", "valid": "train", "test": _test_split(builder)}
-    records = {split: open_records(builder, split) for split in set(splits.values())}
+    records = {name: open_records(builder, name) for name in sorted({*splits.values()})}
     rows = {split: _rows(builder, split, classes) for split in records}
     train, valid = split_validation(rows["train"], config.valid_fraction)
     indices = {"train": train, "valid": valid, "test": rows[splits["test"]]}
