@@ -7,7 +7,6 @@ Close an iterator that is not read to its end (`iterator.close()`): otherwise th
 batches already asked for are still computed when the interpreter exits.
 """
 
-import functools
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -24,9 +23,9 @@ Example = dict[str, Any]
 Batch = dict[str, np.ndarray]
 # Batches that are read ahead of the one that was asked for.
 _AHEAD = 2
-# Rows that a thread fills at a time: fewer cost small images their overhead, more
-# leave threads without work.
-_ROWS = 16
+# Bytes of images that a thread fills at a time: three images of ImageNet, and batches
+# of small ones, whose examples take less time than handing them out.
+_TASK_BYTES = 2**21
 # Unreadable examples in a row after which a set is taken for broken.
 _MOST_UNREADABLE = 100
 
@@ -47,37 +46,38 @@ def augmentation_rng(seed: int, epoch: int, example: int) -> np.random.Generator
     )
 
 
-def _readable(source: Sequence[Example | None], index: int) -> tuple[int, Example]:
-    """The example at an index or, if it can't be read, the next one that can.
-
-    Returns:
-        Its index, and the example.
+def _next_readable(source: Sequence[Example | None], index: int) -> Example:
+    """The first example from an index on that can be read.
 
     Raises:
         StorageError: there is none nearby.
     """
-    for offset in range(_MOST_UNREADABLE):
-        at = (index + offset) % len(source)
-        example = source[at]
+    for at in range(index, index + _MOST_UNREADABLE):
+        example = source[at % len(source)]
         if example is not None:
-            return at, example
+            return example
     raise StorageError(
         f"{_MOST_UNREADABLE} examples in a row, from {index} on, can't be decoded: "
         "prepare the data set again from whole files."
     )
 
 
+def _empty(rows: int, shape: tuple[int, ...]) -> Batch:
+    images = np.empty((rows, *shape), np.float32)
+    return {"image": images, "label": np.zeros(rows, np.int32)}
+
+
 def _filled_batches(
     steps: Sequence,
-    fill: Callable[[Batch, int, Any], None],
+    fill: Callable[[Batch, int, Sequence], None],
     allocate: Callable[[], Batch],
     num_threads: int | None,
 ) -> grain.IterDataset:
-    """Batches whose rows are filled in place by threads.
+    """Batches that threads fill in place.
 
     Args:
         steps: of each batch, what its rows are filled with.
-        fill: writes a row of a batch: (batch, row, item of the step).
+        fill: fills a batch from a row on, with as many items of its step.
         allocate: makes an empty batch.
         num_threads: None takes one a core, 0 works in the caller's thread.
     """
@@ -85,17 +85,19 @@ def _filled_batches(
     # Idle threads end when the last iterator is gone, and the pool with it.
     pool = ThreadPoolExecutor(threads, "ifnas-data") if threads else None
 
-    def fill_rows(batch: Batch, items: Sequence, first: int) -> None:
-        for row in range(first, min(first + _ROWS, len(items))):
-            fill(batch, row, items[row])
-
     def load(items: Sequence) -> Batch:
         batch = allocate()
-        work = functools.partial(fill_rows, batch, items)
-        firsts = range(0, len(items), _ROWS)
-        # To exhaust the results is to wait for them, and to raise what they raised.
-        for _ in map(work, firsts) if pool is None else pool.map(work, firsts):
-            pass
+        count = max(1, _TASK_BYTES // batch["image"][0].nbytes)
+        firsts = range(0, len(items), count)
+        if pool is None or len(firsts) == 1:
+            fill(batch, 0, items)
+            return batch
+        tasks = [
+            pool.submit(fill, batch, first, items[first : first + count])
+            for first in firsts
+        ]
+        for task in tasks:
+            task.result()  # Raises what it raised.
         return batch
 
     ahead = _AHEAD if threads else 0
@@ -153,18 +155,19 @@ def train_batches(
         processes=process_count,
     )
 
-    def fill(batch: Batch, row: int, place: tuple[int, int]) -> None:
-        epoch, index = place
-        _, example = _readable(source, index)
-        rng = augmentation_rng(seed, epoch, index)
-        transform(example["image"], rng, out=batch["image"][row])
-        batch["label"][row] = example["label"]
+    image = _next_readable(source, 0)["image"]
+    shape = transform(image, augmentation_rng(seed, 0, 0)).shape
 
-    image = transform(_readable(source, 0)[1]["image"], augmentation_rng(seed, 0, 0))
+    def fill(batch: Batch, first: int, places: Sequence[tuple[int, int]]) -> None:
+        images, labels = batch["image"], batch["label"]
+        for row, (epoch, index) in enumerate(places, first):
+            example = source[index] or _next_readable(source, index)
+            rng = augmentation_rng(seed, epoch, index)
+            transform(example["image"], rng, images[row])
+            labels[row] = example["label"]
 
     def allocate() -> Batch:
-        images = np.empty((rows, *image.shape), np.float32)
-        return {"image": images, "label": np.empty(rows, np.int32)}
+        return _empty(rows, shape)
 
     iterator = iter(_filled_batches(order, fill, allocate, num_threads))
     iterator.set_state({"next_index": start_step})
@@ -215,21 +218,22 @@ def eval_batches(
             f"batch_size {batch_size}: lower the batch or raise "
             "dataset.valid_fraction."
         )
-    shape = transform(_readable(source, 0)[1]["image"]).shape
+    shape = transform(_next_readable(source, 0)["image"]).shape
 
-    def fill(batch: Batch, row: int, index: int) -> None:
-        if index < examples:
-            found, example = _readable(source, index)
-            transform(example["image"], out=batch["image"][row])
-            batch["label"][row] = example["label"]
-            batch["mask"][row] = found == index
+    def fill(batch: Batch, first: int, indices: range) -> None:
+        images, labels, mask = batch["image"], batch["label"], batch["mask"]
+        for row, index in enumerate(indices, first):
+            if index >= examples:
+                images[row:] = 0
+                return
+            example = source[index]
+            mask[row] = example is not None
+            example = example or _next_readable(source, index)
+            transform(example["image"], images[row])
+            labels[row] = example["label"]
 
     def allocate() -> Batch:
-        return {
-            "image": np.zeros((rows, *shape), np.float32),
-            "label": np.zeros(rows, np.int32),
-            "mask": np.zeros(rows, np.float32),
-        }
+        return {**_empty(rows, shape), "mask": np.zeros(rows, np.float32)}
 
     order = EvalRows(batches, rows, process_index, process_count)
     return _filled_batches(order, fill, allocate, num_threads)

@@ -165,7 +165,8 @@ class Watched(list):
 
 
 def test_threads_share_a_batch_and_read_two_more():
-    watched = Watched(source(100))
+    large = np.zeros((256, 256, 1), np.uint8)
+    watched = Watched([{"image": large, "label": 0}] * 100)
     batches = train_batches(watched, noisy, batch_size=64, seed=0, num_threads=16)
     first = next(batches)
     time.sleep(0.3)  # What would be read ahead is by now.
