@@ -63,7 +63,9 @@ def default(dataset: str) -> ConfigDict:
     data.channels = 3  # of the images as the network sees them
     data.num_classes = 1000  # 0: what the data set says
     data.valid_fraction = 0.02  # of the training split, for the search's own accuracy
+    data.classes = ()  # their TFDS names; empty: all, or those that subset_seed draws
     data.subset_seed = 0  # draws the 100 classes of imagenet100
+    data.on_unreadable = "stop"  # at an image that can't be decoded; "skip": count it
     data.crop = "resized"  # random resized crop; "pad": pad and crop
     data.padding = 0  # pixels on each side, for crop = "pad"
     data.flip = True  # mirror half of the training images
@@ -276,6 +278,8 @@ def resolve(config: ConfigDict, stored: dict[str, Any] | None) -> None:
         config.derive = derivation(config)
     if stored and not config.dataset.num_classes:
         config.dataset.num_classes = stored["dataset"]["num_classes"]
+    if stored and not config.dataset.classes:
+        config.dataset.classes = tuple(stored["dataset"].get("classes", ()))
     if stored and config.dtype == "auto":
         config.dtype = stored["dtype"]
 

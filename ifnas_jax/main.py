@@ -118,6 +118,7 @@ def run(config: ConfigDict, workdir: str, cluster: Cluster | None = None) -> Non
         _keep_compiled(workdir)
     dataset = _open(config)
     config.dataset.num_classes = dataset.num_classes
+    config.dataset.classes = dataset.classes
     config.dtype = training.compute_dtype(config).name
     validate(config)
     distributed.together(lambda: check_run(config, dataset, workdir))

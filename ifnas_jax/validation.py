@@ -75,6 +75,7 @@ def validate(config: ConfigDict) -> None:
     _one_of("derive", config.derive, DERIVATIONS)
     _one_of("dtype", config.dtype, ("auto", "float32", "bfloat16"))
     _one_of("dataset.crop", config.dataset.crop, ("pad", "resized"))
+    _one_of("dataset.on_unreadable", config.dataset.on_unreadable, ("stop", "skip"))
     _one_of(
         "penalty.schedule", config.penalty.schedule, ("paced", "adaptive", "linear")
     )

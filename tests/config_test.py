@@ -94,6 +94,24 @@ def test_what_stands_for_a_value_is_resolved(
     assert (config.derive, config.sampling.modulus) == ("keep1", 3)
 
 
+def test_classes_that_were_drawn_are_those_of_the_run_that_goes_on():
+    stored = load_config(f"{CONFIGS / 'lchain4'}.py:imagenet100")
+    config_lib.resolve(stored, None)
+    stored.dataset.classes = ("n01443537", "n01537544")
+    stored = json.loads(config_lib.to_json(stored))
+
+    config = load_config(f"{CONFIGS / 'lchain4'}.py:imagenet100")
+    config_lib.resolve(config, stored)
+    assert config.dataset.classes == ("n01443537", "n01537544")
+    assert not config_lib.differences(config, stored)
+
+    other = load_config(f"{CONFIGS / 'lchain4'}.py:imagenet100")
+    other.dataset.classes = ("n01537544", "n01443537")
+    config_lib.resolve(other, stored)
+    (difference,) = config_lib.differences(other, stored)
+    assert difference.startswith("dataset.classes (stored ['n01443537', 'n01537544']")
+
+
 REFUSED = [
     (
         "lchain4",

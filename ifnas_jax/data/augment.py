@@ -5,6 +5,7 @@ colour follow torchvision's definitions for PIL images, which the published
 results used; PIL does the heavy parts outside Python's lock.
 """
 
+import functools
 import math
 from collections.abc import Callable
 
@@ -14,8 +15,10 @@ from PIL import Image, ImageEnhance
 
 from ifnas_jax.errors import InputError
 
-TrainTransform = Callable[[np.ndarray, np.random.Generator], np.ndarray]
-EvalTransform = Callable[[np.ndarray], np.ndarray]
+# (image, generator, out=None) and (image, out=None). As in NumPy, the result is
+# written to `out`, float32, if it is given: its row of a batch.
+TrainTransform = Callable[..., np.ndarray]
+EvalTransform = Callable[..., np.ndarray]
 
 CROPS = ("pad", "resized")
 _SCALE = (0.08, 1.0)
@@ -56,7 +59,13 @@ def pad_crop(image: np.ndarray, rng: np.random.Generator, padding: int) -> np.nd
 
 def flip(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Mirrors left and right with probability one half."""
-    return image[:, ::-1] if rng.random() < 0.5 else image
+    if rng.random() >= 0.5:
+        return image
+    mirrored = np.empty_like(image)
+    # Channel by channel: four times as fast as pixels of three bytes.
+    for channel in range(image.shape[-1]):
+        mirrored[..., channel] = image[:, ::-1, channel]
+    return mirrored
 
 
 def crop_box(
@@ -157,7 +166,8 @@ def normaliser(config: ml_collections.ConfigDict) -> EvalTransform:
             `std` are read; an empty mean and std stand for 0.5.
 
     Returns:
-        A function from uint8 [H, W, C] to float32 [H, W, C].
+        A function from uint8 [H, W, C] to float32 [H, W, C], that may be given
+        where to write it.
 
     Raises:
         InputError: `mean` or `std` has another length than `channels`, or `std`
@@ -169,14 +179,31 @@ def normaliser(config: ml_collections.ConfigDict) -> EvalTransform:
                 f"dataset.{field} has {len(config[field])} values: give one for "
                 f"each of the {config.channels} channels, or () for 0.5."
             )
+    channels = config.channels
     mean = np.array(tuple(config.mean) or 0.5, np.float32)
     std = np.array(tuple(config.std) or 0.5, np.float32)
     if (std <= 0).any():
         raise InputError(f"dataset.std is {config.std}: give positive values.")
     scale, offset = 1 / (255 * std), mean / std
 
-    def normalise(image: np.ndarray) -> np.ndarray:
-        return image * scale - offset
+    same = not scale.ndim and not offset.ndim
+
+    @functools.lru_cache(maxsize=4)
+    def of_row(width: int) -> tuple[np.ndarray, np.ndarray]:
+        row = (width, channels)
+        return tuple(np.broadcast_to(x, row).ravel() for x in (scale, offset))
+
+    def normalise(image: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+        if same:
+            result = np.multiply(image, scale, out=out)
+            result -= offset
+            return result
+        # By rows: NumPy takes eight times as long over a last axis of three.
+        scales, offsets = of_row(image.shape[1])
+        rows = None if out is None else out.reshape(len(image), -1)
+        result = np.multiply(image.reshape(len(image), -1), scales, out=rows)
+        result -= offsets
+        return result.reshape(image.shape)
 
     return normalise
 
@@ -220,14 +247,16 @@ def train_transform(config: ml_collections.ConfigDict) -> TrainTransform:
     size, padding, flips = config.image_size, config.padding, config.flip
     jitter, resized = tuple(config.jitter), config.crop == "resized"
 
-    def transform(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    def transform(
+        image: np.ndarray, rng: np.random.Generator, out: np.ndarray | None = None
+    ) -> np.ndarray:
         if resized:
             image = random_resized_crop(image, rng, size)
         else:
             image = pad_crop(resize(image, size, size), rng, padding)
         if flips:
             image = flip(image, rng)
-        return normalise(colour_jitter(image, rng, jitter))
+        return normalise(colour_jitter(image, rng, jitter), out)
 
     return transform
 
@@ -248,9 +277,9 @@ def eval_transform(config: ml_collections.ConfigDict) -> EvalTransform:
     normalise = normaliser(config)
     size, resized = config.image_size, config.crop == "resized"
 
-    def transform(image: np.ndarray) -> np.ndarray:
+    def transform(image: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
         if resized:
-            return normalise(resize_centre_crop(image, size))
-        return normalise(resize(image, size, size))
+            return normalise(resize_centre_crop(image, size), out)
+        return normalise(resize(image, size, size), out)
 
     return transform

@@ -1,27 +1,33 @@
-"""Batches: which example is in which row, as pure functions of (seed, step).
+"""Batches: decoded, augmented and read ahead; pure functions of (seed, step).
 
-Grain reads ahead in threads of this process; its iterators keep one integer,
-the index of the next batch. Close an iterator that is not read to its end
-(`iterator.close()`): otherwise the batches already asked for are still
-computed when the interpreter exits.
+Grain keeps two batches ahead; its iterators keep one integer, the index of the next
+batch. A batch is filled in place by a pool of threads, a few rows each: so memory
+is that of three batches on any machine, and all cores work on the first one.
+Close an iterator that is not read to its end (`iterator.close()`): otherwise the
+batches already asked for are still computed when the interpreter exits.
 """
 
-import dataclasses
-import functools
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import grain
 import numpy as np
 
 from ifnas_jax.data.augment import EvalTransform, TrainTransform
-from ifnas_jax.errors import InputError
+from ifnas_jax.data.order import EvalRows, TrainRows, process_rows
+from ifnas_jax.errors import InputError, StorageError
 
 Example = dict[str, Any]
 Batch = dict[str, np.ndarray]
-# Steps of the endless stream: more than any run takes, and still an index.
-_ENDLESS = 2**62
+# Batches that are read ahead of the one that was asked for.
+_AHEAD = 2
+# Bytes of images that a thread fills at a time: three images of ImageNet, and batches
+# of small ones, whose examples take less time than handing them out.
+_TASK_BYTES = 2**21
+# Unreadable examples in a row after which a set is taken for broken.
+_MOST_UNREADABLE = 100
 
 
 def default_threads() -> int:
@@ -40,82 +46,63 @@ def augmentation_rng(seed: int, epoch: int, example: int) -> np.random.Generator
     )
 
 
-class TrainRows:
-    """Which examples are in which step's batch of one process.
+def _next_readable(source: Sequence[Example | None], index: int) -> Example:
+    """The first example from an index on that can be read.
 
-    The endless stream is the concatenation, over epochs, of one seeded
-    permutation of the examples. Step s is its rows s·B to (s + 1)·B − 1, of
-    which process p takes the p-th part, b rows.
+    Raises:
+        StorageError: there is none nearby.
     """
-
-    def __init__(
-        self, examples: int, *, rows: int, seed: int, process: int, processes: int
-    ):
-        """Of each step, process `process` takes `rows` (b) rows."""
-        self._examples, self._rows = examples, rows
-        self._process, self._processes = process, processes
-
-        # Threads at an epoch's border need two permutations at a time.
-        @functools.lru_cache(maxsize=3)
-        def permutation(epoch: int) -> np.ndarray:
-            return np.random.default_rng([seed, epoch]).permutation(examples)
-
-        self._permutation = permutation
-
-    def __len__(self) -> int:
-        return _ENDLESS
-
-    def __getitem__(self, step: int) -> list[tuple[int, int]]:
-        """The (epoch, example) of each of the b rows."""
-        first = (step * self._processes + self._process) * self._rows
-        places = (divmod(first + row, self._examples) for row in range(self._rows))
-        return [(epoch, int(self._permutation(epoch)[at])) for epoch, at in places]
+    for at in range(index, index + _MOST_UNREADABLE):
+        example = source[at % len(source)]
+        if example is not None:
+            return example
+    raise StorageError(
+        f"{_MOST_UNREADABLE} examples in a row, from {index} on, can't be decoded: "
+        "prepare the data set again from whole files."
+    )
 
 
-@dataclasses.dataclass(frozen=True)
-class EvalRows:
-    """Which examples are in which batch of one process, each example once.
+def _empty(rows: int, shape: tuple[int, ...]) -> Batch:
+    images = np.empty((rows, *shape), np.float32)
+    return {"image": images, "label": np.zeros(rows, np.int32)}
 
-    Attributes:
-        batches: how many batches a process has.
-        rows: rows of a batch that this process has.
-        process: which process this is.
-        processes: how many there are.
+
+def _filled_batches(
+    steps: Sequence,
+    fill: Callable[[Batch, int, Sequence], None],
+    allocate: Callable[[], Batch],
+    num_threads: int | None,
+) -> grain.IterDataset:
+    """Batches that threads fill in place.
+
+    Args:
+        steps: of each batch, what its rows are filled with.
+        fill: fills a batch from a row on, with as many items of its step.
+        allocate: makes an empty batch.
+        num_threads: None takes one a core, 0 works in the caller's thread.
     """
-
-    batches: int
-    rows: int
-    process: int
-    processes: int
-
-    def __len__(self) -> int:
-        return self.batches
-
-    def __getitem__(self, step: int) -> range:
-        """The examples of the rows; those past the last one are padding."""
-        first = (step * self.processes + self.process) * self.rows
-        return range(first, first + self.rows)
-
-
-def _process_rows(batch_size: int, process_index: int, process_count: int) -> int:
-    """Rows a process has in a batch, after checking that they come out even."""
-    if not 0 <= process_index < process_count:
-        raise InputError(
-            f"process_index is {process_index}: give one below the number of "
-            f"processes, {process_count}."
-        )
-    if batch_size < 1 or batch_size % process_count:
-        raise InputError(
-            f"batch_size is {batch_size}: give a positive multiple of the number "
-            f"of processes, {process_count}."
-        )
-    return batch_size // process_count
-
-
-def _read_options(num_threads: int | None) -> grain.ReadOptions:
-    """As many batches ahead as threads, and at least two."""
     threads = default_threads() if num_threads is None else num_threads
-    return grain.ReadOptions(num_threads=threads, prefetch_buffer_size=max(2, threads))
+    # Idle threads end when the last iterator is gone, and the pool with it.
+    pool = ThreadPoolExecutor(threads, "ifnas-data") if threads else None
+
+    def load(items: Sequence) -> Batch:
+        batch = allocate()
+        count = max(1, _TASK_BYTES // batch["image"][0].nbytes)
+        firsts = range(0, len(items), count)
+        if pool is None or len(firsts) == 1:
+            fill(batch, 0, items)
+            return batch
+        tasks = [
+            pool.submit(fill, batch, first, items[first : first + count])
+            for first in firsts
+        ]
+        for task in tasks:
+            task.result()  # Raises what it raised.
+        return batch
+
+    ahead = _AHEAD if threads else 0
+    options = grain.ReadOptions(num_threads=ahead, prefetch_buffer_size=_AHEAD)
+    return grain.MapDataset.source(steps).map(load).to_iter_dataset(options)
 
 
 def train_batches(
@@ -135,9 +122,10 @@ def train_batches(
     processes there are; a batch may cross from an epoch into the next.
 
     Args:
-        source: examples {'image': uint8 [H, W, C], 'label': int} by index.
+        source: examples {'image': uint8 [H, W, C], 'label': int} by index; for one
+            that is None, the next one takes its place.
         transform: augments one image with the generator of its seed, epoch and
-            example.
+            example, into its row of the batch.
         batch_size: rows B of a step over all processes.
         seed: of the order and of the augmentation, 0 or more.
         start_step: the first step to return; starting late costs nothing.
@@ -152,30 +140,36 @@ def train_batches(
 
     Raises:
         InputError: the processes don't divide the batch, or no examples.
+        StorageError: the data can't be read; also later, by the iterator.
     """
     if not len(source):
         raise InputError(
             "the training part has no examples: lower dataset.valid_fraction."
         )
-    rows = TrainRows(
+    rows = process_rows(batch_size, process_index, process_count)
+    order = TrainRows(
         len(source),
-        rows=_process_rows(batch_size, process_index, process_count),
+        rows=rows,
         seed=seed,
         process=process_index,
         processes=process_count,
     )
 
-    def load(batch: list[tuple[int, int]]) -> Batch:
-        examples = [source[index] for _, index in batch]
-        images = [
-            transform(example["image"], augmentation_rng(seed, epoch, index))
-            for example, (epoch, index) in zip(examples, batch, strict=True)
-        ]
-        labels = [example["label"] for example in examples]
-        return {"image": np.stack(images), "label": np.array(labels, np.int32)}
+    image = _next_readable(source, 0)["image"]
+    shape = transform(image, augmentation_rng(seed, 0, 0)).shape
 
-    data = grain.MapDataset.source(rows).map(load)
-    iterator = iter(data.to_iter_dataset(_read_options(num_threads)))
+    def fill(batch: Batch, first: int, places: Sequence[tuple[int, int]]) -> None:
+        images, labels = batch["image"], batch["label"]
+        for row, (epoch, index) in enumerate(places, first):
+            example = source[index] or _next_readable(source, index)
+            rng = augmentation_rng(seed, epoch, index)
+            transform(example["image"], rng, images[row])
+            labels[row] = example["label"]
+
+    def allocate() -> Batch:
+        return _empty(rows, shape)
+
+    iterator = iter(_filled_batches(order, fill, allocate, num_threads))
     iterator.set_state({"next_index": start_step})
     return iterator
 
@@ -193,11 +187,12 @@ def eval_batches(
     """Batches of every example exactly once over all processes, in order.
 
     Every process sees the same number of batches, so collectives can't hang.
-    The last ones are padded with zeros whose mask is 0.
+    The last ones are padded with zeros whose mask is 0. An example that is None has
+    mask 0 too, over the image of another, which harms no batch statistics.
 
     Args:
         source: examples {'image': uint8 [H, W, C], 'label': int} by index.
-        transform: prepares one image.
+        transform: prepares one image, into its row of the batch.
         batch_size: rows B of a step over all processes.
         process_index: which process this is.
         process_count: how many processes share a step's rows.
@@ -212,8 +207,9 @@ def eval_batches(
 
     Raises:
         InputError: the processes don't divide the batch, or there is no batch.
+        StorageError: the data can't be read; also later, by an iterator.
     """
-    rows = _process_rows(batch_size, process_index, process_count)
+    rows = process_rows(batch_size, process_index, process_count)
     examples = len(source)
     batches = examples // batch_size if full_only else -(-examples // batch_size)
     if not batches:
@@ -222,18 +218,22 @@ def eval_batches(
             f"batch_size {batch_size}: lower the batch or raise "
             "dataset.valid_fraction."
         )
-    shape = transform(source[0]["image"]).shape
+    shape = transform(_next_readable(source, 0)["image"]).shape
 
-    def load(batch: range) -> Batch:
-        images = np.zeros((rows, *shape), np.float32)
-        labels = np.zeros(rows, np.int32)
-        for row, index in enumerate(batch[: max(0, examples - batch.start)]):
+    def fill(batch: Batch, first: int, indices: range) -> None:
+        images, labels, mask = batch["image"], batch["label"], batch["mask"]
+        for row, index in enumerate(indices, first):
+            if index >= examples:
+                images[row:] = 0
+                return
             example = source[index]
-            images[row] = transform(example["image"])
+            mask[row] = example is not None
+            example = example or _next_readable(source, index)
+            transform(example["image"], images[row])
             labels[row] = example["label"]
-        mask = np.array([index < examples for index in batch], np.float32)
-        return {"image": images, "label": labels, "mask": mask}
+
+    def allocate() -> Batch:
+        return {**_empty(rows, shape), "mask": np.zeros(rows, np.float32)}
 
     order = EvalRows(batches, rows, process_index, process_count)
-    data = grain.MapDataset.source(order).map(load)
-    return data.to_iter_dataset(_read_options(num_threads))
+    return _filled_batches(order, fill, allocate, num_threads)

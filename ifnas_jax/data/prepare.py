@@ -1,14 +1,21 @@
-"""Finds a data set's folder, prepares it when missing, refuses it when broken.
+"""Prepares a data set, once, on a machine of your choice.
 
-Preparing is the only thing in this package that imports TensorFlow (TFDS does,
+    python -m ifnas_jax.data.prepare --dataset=imagenet2012 --data_dir=DIR
+
+A run prepares what is missing itself; this does it beforehand, where the network or
+the disk is. It is the only thing in this package that imports TensorFlow (TFDS does,
 when it writes); a prepared set is found and read without it.
 """
 
 import difflib
 import itertools
+import resource
 import socket
+import sys
+import tarfile
 import urllib.parse
 import urllib.request
+from collections.abc import Sequence
 
 import numpy as np
 import tensorflow_datasets as tfds
@@ -21,6 +28,7 @@ from tensorflow_datasets.core.download import util as download_util
 # Importing the module registers its builder with TFDS.
 from ifnas_jax.data.mnist5k import Mnist5k
 from ifnas_jax.errors import InputError
+from ifnas_jax.flags import make_parser
 
 # 100 classes of ImageNet, drawn by `dataset.subset_seed`; read from this set.
 IMAGENET100, IMAGENET = "imagenet100", "imagenet2012"
@@ -32,6 +40,34 @@ _PREPARE_ERRORS = (
     download_util.DownloadError,
     download_manager.NonMatchingChecksumError,
 )
+
+_TARS = ("ILSVRC2012_img_train.tar", "ILSVRC2012_img_val.tar")
+# Files that a process holds open besides those of the data.
+_OTHER_FILES = 512
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command line: 0, or 2 after bad input."""
+    # Not at the top: it imports this module.
+    from ifnas_jax.data.classes import split_labels
+
+    parser = make_parser("ifnas_jax.data.prepare", __doc__)
+    parser.add_argument("--dataset", required=True, help="its TFDS name")
+    parser.add_argument("--data_dir", default="", help="TFDS' folder of data sets")
+    arguments = parser.parse_args(argv)
+    subset = arguments.dataset == IMAGENET100
+    try:
+        name = IMAGENET if subset else arguments.dataset
+        builder = prepared_builder(name, arguments.data_dir)
+    except InputError as error:
+        print(f"ifnas_jax: {error}", file=sys.stderr)
+        return 2
+    for split in builder.info.splits if subset else ():
+        split_labels(builder, split)
+    splits = builder.info.splits.items()
+    counts = (f"{split} {info.num_examples:,}" for split, info in splits)
+    print(f"{builder.info.full_name} is in {builder.data_path}: {', '.join(counts)}.")
+    return 0
 
 
 def prepared_builder(name: str, data_dir: str) -> tfds.core.DatasetBuilder:
@@ -55,6 +91,7 @@ def prepared_builder(name: str, data_dir: str) -> tfds.core.DatasetBuilder:
     if not builder.data_path.exists():
         _prepare(builder)
         builder = _find(name, data_dir)
+    _allow_open_files(builder)
     _check_files(builder)
     return builder
 
@@ -82,11 +119,18 @@ def _find(name: str, data_dir: str) -> tfds.core.DatasetBuilder:
     except ValueError as error:
         raise InputError(
             f"dataset.name '{name}' names no version of a TFDS data set: "
-            f"{_one_line(error)}"
+            f"{one_line(error)}"
         ) from error
 
 
-def _one_line(error: Exception) -> str:
+def open_records(builder: tfds.core.DatasetBuilder, split: str) -> Sequence:
+    """A split's examples; the images stay encoded (TFDS refuses grey JPEGs)."""
+    decoders = {"image": tfds.decode.SkipDecoding()}
+    return builder.as_data_source(split=split, decoders=decoders)
+
+
+def one_line(error: Exception) -> str:
+    """An error's message, without line breaks."""
     return " ".join(str(error).split()) or type(error).__name__
 
 
@@ -121,6 +165,8 @@ def _prepare(builder: tfds.core.DatasetBuilder) -> None:
             "has one and copy the folder here, or choose 'mnist5k', which needs "
             "none."
         )
+    if builder.name == IMAGENET:
+        _check_tars(builder)
     print(f"Preparing the data set {name} in {path} (once).", flush=True)
     try:
         builder.download_and_prepare(
@@ -132,7 +178,7 @@ def _prepare(builder: tfds.core.DatasetBuilder) -> None:
         if path.exists():  # Another process was faster, and its files count.
             return
         raise InputError(
-            f"dataset.name '{name}' can not be prepared in {path}: {_one_line(error)}"
+            f"dataset.name '{name}' can not be prepared in {path}: {one_line(error)}"
         ) from error
 
 
@@ -163,6 +209,42 @@ def _resolves(host: str) -> bool:
     return True
 
 
+def _check_tars(builder: tfds.core.DatasetBuilder) -> None:
+    """Refuses to begin with one of the two tars, or with a cut one.
+
+    TFDS would leave out a split, or find the cut after hours.
+    """
+    folder = epath.Path(builder.data_dir_root) / "downloads" / "manual"
+    missing = [name for name in _TARS if not (folder / name).exists()]
+    if missing:
+        raise InputError(
+            f"dataset.data_dir: {' and '.join(missing)} can not be found in {folder}; "
+            "put the files there, as they come from image-net.org."
+        )
+    for name in _TARS:
+        try:
+            # Its headers only: it skips what they describe.
+            with (folder / name).open("rb") as file, tarfile.open(fileobj=file) as tar:
+                tar.getmembers()
+        except tarfile.TarError as error:
+            raise InputError(
+                f"dataset.data_dir: {folder / name} is cut ({one_line(error)}); fetch "
+                "it again."
+            ) from error
+
+
+def _allow_open_files(builder: tfds.core.DatasetBuilder) -> None:
+    """Raises the process' own limit: each file that was read from stays open.
+
+    ImageNet has about 1,100, and many shells allow 1,024.
+    """
+    files = sum(len(split.filepaths) for split in builder.info.splits.values())
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if resource.RLIM_INFINITY not in (soft, hard):
+        soft = max(soft, min(hard, files + _OTHER_FILES))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
 def _check_files(builder: tfds.core.DatasetBuilder) -> None:
     """Opens every file once: a half-copied set is found now, not in epoch 3."""
     path = builder.data_path
@@ -178,7 +260,7 @@ def _check_files(builder: tfds.core.DatasetBuilder) -> None:
             try:
                 records[last - 1]
             except RuntimeError as error:
-                reason = f"{file.name} is damaged ({_one_line(error)})"
+                reason = f"{file.name} is damaged ({one_line(error)})"
                 raise _half_written(path, reason) from error
 
 
@@ -209,3 +291,7 @@ def _choose_array_record(builder: tfds.core.DatasetBuilder) -> None:
             "--num_workers=1`."
         )
     builder.info.set_file_format(wanted, override=True, override_if_initialized=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,29 +1,39 @@
 """Opens a data set: its training, validation and test parts, read by index."""
 
 import dataclasses
-import io
 from collections.abc import Sequence
 
 import ml_collections
 import numpy as np
 import tensorflow_datasets as tfds
-from PIL import Image
+from absl import logging
 
-from ifnas_jax.data.prepare import IMAGENET, IMAGENET100, prepared_builder
-from ifnas_jax.errors import InputError
+from ifnas_jax.data.classes import chosen_classes, split_labels
+from ifnas_jax.data.decode import DecodeError, decode
+from ifnas_jax.data.prepare import (
+    IMAGENET,
+    IMAGENET100,
+    one_line,
+    open_records,
+    prepared_builder,
+)
+from ifnas_jax.errors import InputError, StorageError
 
 # Which examples validate is a property of the data set, not of a run.
 _VALID_SEED = 0
-_IMAGENET100_CLASSES = 100
+UNREADABLE = ("stop", "skip")
 # Sets of at most this many bytes of pixels are decoded once and kept.
 _KEEP_BYTES = 2**28
-_LABEL_CHUNK = 1024
 
 
 class Examples(Sequence):
     """Some examples of a split, by index: {'image': uint8 [H, W, C], 'label': int}.
 
+    None stands for one whose image can't be decoded and that is to be skipped.
     Reading is safe from several threads.
+
+    Attributes:
+        skipped: the records that were met and could not be decoded.
     """
 
     def __init__(
@@ -32,7 +42,10 @@ class Examples(Sequence):
         indices: np.ndarray,
         channels: int,
         classes: np.ndarray | None = None,
+        *,
         keep: bool = False,
+        skip: bool = False,
+        name: str = "the data set",
     ):
         """Picks examples of a split.
 
@@ -40,18 +53,24 @@ class Examples(Sequence):
             records: the split's examples with undecoded images.
             indices: [examples], which of them, in order.
             channels: 1 or 3; a grey image becomes three equal channels.
-            classes: sorted labels that become 0, 1, ...; None keeps labels.
+            classes: the labels that become 0, 1, ...; None keeps labels.
             keep: keep decoded images in memory.
+            skip: return None, where otherwise StorageError is raised, for an image
+                that can't be decoded.
+            name: of the split, for errors.
         """
-        self._records, self._indices = records, indices
-        self._mode = "L" if channels == 1 else "RGB"
-        self._classes = classes
+        self._records, self._indices, self._channels = records, indices, channels
+        self._labels = None
+        if classes is not None:
+            self._labels = {int(label): new for new, label in enumerate(classes)}
+        self._skip, self._name = skip, name
         self._kept: list[dict | None] | None = [None] * len(indices) if keep else None
+        self.skipped: set[int] = set()
 
     def __len__(self) -> int:
         return len(self._indices)
 
-    def __getitem__(self, index: int) -> dict:
+    def __getitem__(self, index: int) -> dict | None:
         if self._kept is None:
             return self._read(index)
         example = self._kept[index]
@@ -59,16 +78,53 @@ class Examples(Sequence):
             example = self._kept[index] = self._read(index)
         return example
 
-    def _read(self, index: int) -> dict:
-        record = self._records[int(self._indices[index])]
-        with Image.open(io.BytesIO(record["image"])) as file:
-            image = np.array(file.convert(self._mode))
+    def _read(self, index: int) -> dict | None:
+        row = int(self._indices[index])
+        record = self._record(row)
+        try:
+            image = decode(record["image"], self._channels)
+        except DecodeError as error:
+            self._note(row, error)
+            return None
         # Kept images are handed out again and again: nobody may write to them.
         image.flags.writeable = False
         label = int(record["label"])
-        if self._classes is not None:
-            label = int(np.searchsorted(self._classes, label))
-        return {"image": np.atleast_3d(image), "label": label}
+        return {
+            "image": image,
+            "label": label if self._labels is None else self._labels[label],
+        }
+
+    def _record(self, row: int) -> dict:
+        reason, cause = "its file is cut", None
+        try:
+            record = self._records[row]
+            # What ArrayRecord finds past the end of a file that was cut meanwhile.
+            if record["image"] is not None:
+                return record
+        except (OSError, RuntimeError) as error:
+            reason, cause = one_line(error), error
+        raise StorageError(
+            f"record {row} of {self._name} can't be read ({reason}): see that "
+            "dataset.data_dir is there and whole, and repeat the command."
+        ) from cause
+
+    def _note(self, row: int, error: DecodeError) -> None:
+        """Stops at an image that can't be decoded, or counts it."""
+        if not self._skip:
+            raise StorageError(
+                f"record {row} of {self._name} is no whole image ({one_line(error)}): "
+                "prepare the set again from whole files, or set "
+                "dataset.on_unreadable to 'skip'."
+            ) from error
+        if not self.skipped:
+            logging.warning(
+                "Record %d of %s is no whole image (%s): it is skipped, and so will "
+                "be others, without a word.",
+                row,
+                self._name,
+                one_line(error),
+            )
+        self.skipped.add(row)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,12 +136,15 @@ class Dataset:
         train: what weights are trained on; with `valid` it is the training split.
         valid: what is kept of the training split for validation.
         test: the test split; ImageNet's validation split, whose test has no labels.
+        classes: the name of each label, of a set of which only some classes are
+            used; otherwise ().
     """
 
     num_classes: int
     train: Examples
     valid: Examples
     test: Examples
+    classes: tuple[str, ...] = ()
 
 
 def open_dataset(config: ml_collections.ConfigDict) -> Dataset:
@@ -94,9 +153,9 @@ def open_dataset(config: ml_collections.ConfigDict) -> Dataset:
     Args:
         config: `name` (any TFDS image classification set, 'mnist5k' or
             'imagenet100'), `data_dir` ('' for TFDS' default), `valid_fraction`
-            (of the training split), `channels` and `subset_seed` (which 100
-            classes 'imagenet100' has). `num_classes`, when there and not 0,
-            has to agree.
+            (of the training split), `channels`, `classes` and `subset_seed` (see
+            `chosen_classes`) and `on_unreadable` ('stop' or 'skip'). `num_classes`,
+            when there and not 0, has to agree.
 
     Returns:
         The parts of the set.
@@ -110,33 +169,42 @@ def open_dataset(config: ml_collections.ConfigDict) -> Dataset:
             f"dataset.valid_fraction is {config.valid_fraction}: give 0 or more, "
             "and less than 1."
         )
-    subset = config.name == IMAGENET100
-    builder = prepared_builder(IMAGENET if subset else config.name, config.data_dir)
+    if config.on_unreadable not in UNREADABLE:
+        raise InputError(
+            f"dataset.on_unreadable is '{config.on_unreadable}': choose one of "
+            f"{', '.join(UNREADABLE)}."
+        )
+    source = IMAGENET if config.name == IMAGENET100 else config.name
+    builder = prepared_builder(source, config.data_dir)
     _check_channels(config, builder)
-    classes = imagenet100_classes(config.subset_seed) if subset else None
-    num_classes = builder.info.features["label"].num_classes
-    num_classes = num_classes if classes is None else len(classes)
+    names = chosen_classes(config, builder)
+    feature = builder.info.features["label"]
+    classes = np.array([feature.str2int(name) for name in names]) if names else None
+    num_classes = len(names) or feature.num_classes
     if config.get("num_classes", 0) not in (0, None, num_classes):
         raise InputError(
             f"dataset.num_classes is {config.num_classes}, but '{config.name}' has "
             f"{num_classes} classes: set it to that."
         )
-    rows = _rows(builder, "train", classes)
-    train, valid = split_validation(rows, config.valid_fraction)
-    test_split = _test_split(builder)
-    test = _rows(builder, test_split, classes)
-    parts = {"train": ("train", train), "valid": ("train", valid)}
-    parts["test"] = (test_split, test)
+    splits = {"train": "train", "valid": "train", "test": _test_split(builder)}
+    records = {name: open_records(builder, name) for name in sorted({*splits.values()})}
+    rows = {split: _rows(builder, split, classes) for split in records}
+    train, valid = split_validation(rows["train"], config.valid_fraction)
+    indices = {"train": train, "valid": valid, "test": rows[splits["test"]]}
     keep = _fits_in_memory(builder, config.channels)
-    return Dataset(
-        num_classes=num_classes,
-        **{
-            part: Examples(
-                _records(builder, split), rows, config.channels, classes, keep
-            )
-            for part, (split, rows) in parts.items()
-        },
-    )
+    parts = {
+        part: Examples(
+            records[split],
+            indices[part],
+            config.channels,
+            classes,
+            keep=keep,
+            skip=config.on_unreadable == "skip",
+            name=f"{builder.info.full_name}, split '{split}',",
+        )
+        for part, split in splits.items()
+    }
+    return Dataset(num_classes=num_classes, classes=names, **parts)
 
 
 def split_validation(
@@ -156,12 +224,6 @@ def split_validation(
     order = np.random.RandomState(_VALID_SEED).permutation(rows)
     count = round(len(rows) * fraction)
     return np.sort(order[count:]), np.sort(order[:count])
-
-
-def imagenet100_classes(seed: int) -> np.ndarray:
-    """Draws 100 of ImageNet's 1000 classes: sorted labels [100]."""
-    drawn = np.random.RandomState(seed).permutation(1000)[:_IMAGENET100_CLASSES]
-    return np.sort(drawn)
 
 
 def _check_channels(
@@ -193,12 +255,6 @@ def _test_split(builder: tfds.core.DatasetBuilder) -> str:
     )
 
 
-def _records(builder: tfds.core.DatasetBuilder, split: str) -> Sequence:
-    """The split's examples; the images stay encoded (TFDS refuses grey JPEGs)."""
-    decoders = {"image": tfds.decode.SkipDecoding()}
-    return builder.as_data_source(split=split, decoders=decoders)
-
-
 def _fits_in_memory(builder: tfds.core.DatasetBuilder, channels: int) -> bool:
     """Whether all decoded images are small enough to keep."""
     height, width, _ = builder.info.features["image"].shape
@@ -214,32 +270,10 @@ def _rows(
     """The rows of a split whose label is one of `classes` (None: all rows)."""
     if classes is None:
         return np.arange(builder.info.splits[split].num_examples)
-    return np.flatnonzero(np.isin(_labels(builder, split), classes))
-
-
-def _labels(builder: tfds.core.DatasetBuilder, split: str) -> np.ndarray:
-    """All labels of a split [examples]; read once, then kept beside the set."""
-    path = builder.data_path / f"ifnas_labels-{split}.npy"
-    if path.exists():
-        return np.load(io.BytesIO(path.read_bytes()))
-    print(
-        f"Reading the labels of {builder.info.full_name}, {split} (once).", flush=True
-    )
-    records = _records(builder, split)
-    starts = range(0, len(records), _LABEL_CHUNK)
-    chunks = (range(s, min(s + _LABEL_CHUNK, len(records))) for s in starts)
-    labels = np.array(
-        [
-            example["label"]
-            for chunk in chunks
-            for example in records.__getitems__(list(chunk))
-        ],
-        np.int32,
-    )
-    buffer = io.BytesIO()
-    np.save(buffer, labels)
-    part = path.with_suffix(".part")
-    # A reader never sees half a file.
-    part.write_bytes(buffer.getvalue())
-    part.rename(path)
-    return labels
+    rows = np.flatnonzero(np.isin(split_labels(builder, split), classes))
+    if not len(rows):
+        raise InputError(
+            f"dataset.classes: none of them has an example in split '{split}' of "
+            f"'{builder.name}': name others."
+        )
+    return rows

@@ -1,7 +1,8 @@
-"""A configuration for the embedded digits."""
+"""Small data sets, and their configurations."""
 
 import ml_collections
 import numpy as np
+import official_tars
 import pytest
 
 
@@ -12,7 +13,9 @@ def digits_config(data_dir, **changes):
         "valid_fraction": 0.25,
         "image_size": 28,
         "channels": 1,
+        "classes": (),
         "subset_seed": 0,
+        "on_unreadable": "stop",
         "crop": "pad",
         "padding": 2,
         "flip": False,
@@ -37,3 +40,23 @@ def config(mnist5k_dir) -> ml_collections.ConfigDict:
 @pytest.fixture
 def colour() -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (20, 30, 3), np.uint8)
+
+
+@pytest.fixture(scope="session")
+def imagenet(tmp_path_factory):
+    """A small imagenet2012 that TFDS prepared from its two tars; nobody may write.
+
+    Returns its TFDS folder, and the bytes of each image in the tars by file name.
+    """
+    from ifnas_jax.data.prepare import prepared_builder
+
+    path = tmp_path_factory.mktemp("imagenet")
+    images = official_tars.write_tars(path / "downloads" / "manual")
+    prepared_builder("imagenet2012", str(path))
+    return path, images
+
+
+@pytest.fixture
+def imagenet_config(imagenet) -> ml_collections.ConfigDict:
+    changes = {"channels": 3, "crop": "resized", "flip": True, "image_size": 32}
+    return digits_config(imagenet[0], name="imagenet2012", **changes)

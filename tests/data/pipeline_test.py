@@ -1,10 +1,13 @@
+import gc
 import itertools
+import threading
+import time
 
 import numpy as np
 import pytest
 
 from ifnas_jax.data.pipeline import augmentation_rng, eval_batches, train_batches
-from ifnas_jax.errors import InputError
+from ifnas_jax.errors import InputError, StorageError
 
 EXAMPLES = 10
 
@@ -16,12 +19,12 @@ def source(examples=EXAMPLES):
     ]
 
 
-def noisy(image, rng):
-    return (image + rng.random()).astype(np.float32)
+def noisy(image, rng, out=None):
+    return np.add(image, rng.random(), out=out, dtype=np.float32)
 
 
-def plain(image):
-    return image.astype(np.float32)
+def plain(image, out=None):
+    return np.add(image, 0, out=out, dtype=np.float32)
 
 
 def take(count, **options):
@@ -114,3 +117,85 @@ def test_bad_batches():
         train_batches([], noisy, batch_size=4, seed=0)
     with pytest.raises(InputError, match="10 examples, which fill no batch"):
         eval_batches(source(), plain, batch_size=16, full_only=True)
+
+
+def broken(*indices):
+    """A source in which some examples can't be read."""
+    return [None if e["label"] in indices else e for e in source()]
+
+
+def test_the_next_readable_example_takes_the_place_of_an_unreadable_one():
+    def labels(examples):
+        batches = train_batches(examples, noisy, batch_size=5, seed=3)
+        taken = np.concatenate([b["label"] for b in itertools.islice(batches, 4)])
+        batches.close()
+        return taken
+
+    whole, damaged = labels(source()), labels(broken(2, 3, 9))
+    expected = {2: 4, 3: 4, 9: 0}
+    assert damaged.tolist() == [expected.get(label, label) for label in whole]
+
+
+def test_an_unreadable_example_counts_nowhere_in_an_evaluation():
+    batches = list(eval_batches(broken(0, 4, 9), plain, batch_size=4))
+    kept = [b["label"][b["mask"] == 1].tolist() for b in batches]
+    assert kept == [[1, 2, 3], [5, 6, 7], [8]]
+    # A batch that is normalised by its statistics sees an image there.
+    assert (batches[1]["image"][0] == 5).all()
+
+
+def test_a_set_without_readable_examples_is_an_error():
+    with pytest.raises(StorageError, match="100 examples in a row"):
+        train_batches(broken(*range(EXAMPLES)), noisy, batch_size=5, seed=0)
+
+
+class Watched(list):
+    """Examples that take their time, and note who read them."""
+
+    def __init__(self, examples):
+        super().__init__(examples)
+        self.readers, self.failing = [], None
+
+    def __getitem__(self, index):
+        time.sleep(0.001)
+        self.readers.append(threading.get_ident())
+        if index == self.failing:
+            raise StorageError(f"record {index} is gone.")
+        return super().__getitem__(index)
+
+
+def test_threads_share_a_batch_and_read_two_more():
+    large = np.zeros((256, 256, 1), np.uint8)
+    watched = Watched([{"image": large, "label": 0}] * 100)
+    batches = train_batches(watched, noisy, batch_size=64, seed=0, num_threads=16)
+    first = next(batches)
+    time.sleep(0.3)  # What would be read ahead is by now.
+    assert len(first["label"]) == 64
+    assert len(watched.readers) == 1 + 3 * 64  # one for the shape
+    assert len(set(watched.readers)) > 4
+    batches.close()
+
+
+def test_what_a_thread_raises_comes_out():
+    watched = Watched(source())
+    batches = train_batches(watched, noisy, batch_size=5, seed=0, num_threads=2)
+    next(batches)
+    watched.failing = 7
+    with pytest.raises(StorageError, match="record 7 is gone"):
+        for _ in range(6):
+            next(batches)
+    batches.close()
+
+
+def test_a_closed_iterator_leaves_no_thread():
+    before = set(threading.enumerate())
+    batches = train_batches(source(), noisy, batch_size=5, seed=0, num_threads=4)
+    next(batches)
+    assert set(threading.enumerate()) != before
+    batches.close()
+    del batches
+    gc.collect()
+    deadline = time.monotonic() + 10
+    while set(threading.enumerate()) - before and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert not set(threading.enumerate()) - before

@@ -1,20 +1,21 @@
 import json
+import os
 import shutil
 import socket
 import subprocess
 import sys
+from contextlib import closing
 
 import numpy as np
 import pytest
+from official_tars import encode, photograph
 
 from ifnas_jax.data import prepare
-from ifnas_jax.data.source import (
-    Examples,
-    imagenet100_classes,
-    open_dataset,
-    split_validation,
-)
-from ifnas_jax.errors import InputError
+from ifnas_jax.data.augment import train_transform
+from ifnas_jax.data.classes import imagenet100_classes
+from ifnas_jax.data.pipeline import train_batches
+from ifnas_jax.data.source import Examples, open_dataset, split_validation
+from ifnas_jax.errors import InputError, StorageError
 
 VERSION = "mnist5k/1.0.0"
 
@@ -81,6 +82,7 @@ def test_imagenet100_classes_follow_their_seed():
         ("name", "ag_news_subset", "not an image classification set"),
         ("channels", 2, "dataset.channels is 2"),
         ("valid_fraction", 1.0, "dataset.valid_fraction is 1.0"),
+        ("on_unreadable", "ignore", "dataset.on_unreadable is 'ignore'"),
         ("num_classes", 7, "dataset.num_classes is 7, but 'mnist5k' has 10"),
     ],
 )
@@ -104,7 +106,7 @@ def test_no_network(config, tmp_path, monkeypatch):
 
 def test_missing_manual_download(config, tmp_path):
     config.name, config.data_dir, config.channels = "imagenet100", str(tmp_path), 3
-    with pytest.raises(InputError, match=r"downloads/manual.*ILSVRC2012_img_train"):
+    with pytest.raises(InputError, match=r"_img_train\.tar and .*/manual"):
         open_dataset(config)
 
 
@@ -159,6 +161,56 @@ def test_tfrecords_are_refused_with_the_command_that_converts(copied):
     fields["alternativeFileFormats"] = ["array_record"]
     info.write_text(json.dumps(fields))
     assert len(open_dataset(config).test) == 1000
+
+
+def unreadable(skip, damaged=b"no image"):
+    """Three records, of which the second is damaged, and backwards."""
+    photo = encode(photograph(0, (40, 30)))
+    records = [{"image": image, "label": 1} for image in (photo, damaged, photo)]
+    order = np.array([2, 1, 0])
+    return Examples(records, order, 3, skip=skip, name="toy, split 'train',")
+
+
+def test_an_unreadable_record_stops():
+    for damaged in (b"no image", encode(photograph(0, (40, 30)))[:-300]):
+        examples = unreadable(skip=False, damaged=damaged)
+        assert examples[0]["image"].shape == (30, 40, 3)
+        message = r"record 1 of toy, split 'train', .* dataset.on_unreadable to 'skip'"
+        with pytest.raises(StorageError, match=message):
+            examples[1]
+
+
+def test_an_unreadable_record_is_skipped_and_counted_once(caplog):
+    examples = unreadable(skip=True)
+    for _ in range(2):
+        assert [example is None for example in examples] == [False, True, False]
+    assert examples.skipped == {1}
+    assert caplog.text.count("is no whole image") == 1
+
+
+@pytest.mark.parametrize("loss", ["cut", "overwritten"])
+def test_a_file_that_breaks_during_a_run_is_one_clear_error(copied, loss):
+    config, folder = copied
+    shard = folder / "mnist5k-train.array_record-00000-of-00001"
+    train = open_dataset(config).train
+    transform = train_transform(config)
+    with closing(train_batches(train, transform, batch_size=8, seed=0)) as batches:
+        next(batches)
+        if loss == "cut":
+            os.truncate(shard, 20_000)
+        else:
+            shard.write_bytes(bytes(shard.stat().st_size))
+        with pytest.raises(StorageError, match=r"can't be read.*dataset\.data_dir"):
+            for _ in range(len(train) // 8):
+                next(batches)
+
+
+def test_a_folder_that_vanishes_is_one_clear_error(copied):
+    config, folder = copied
+    train = open_dataset(config).train
+    shutil.rmtree(folder)
+    with pytest.raises(StorageError, match=r"No such file .*see that dataset"):
+        train_batches(train, train_transform(config), batch_size=8, seed=0)
 
 
 def test_reading_needs_no_tensorflow_and_exits_at_once(config):

@@ -1,0 +1,70 @@
+"""Decoding: all pixels of an encoded image, or an error, never filler.
+
+JPEGs are decoded whole, also where only a crop of them is used: among the packages
+with wheels only TensorFlow decodes a part, and it would save a quarter of the
+decoding (`benchmarks/input_pipeline.py`). So whether a file can be read does not
+depend on which crop was drawn.
+"""
+
+import io
+import struct
+
+import numpy as np
+import simplejpeg
+from PIL import Image
+
+_COLOURS = {1: "GRAY", 3: "RGB"}
+_MODES = {1: "L", 3: "RGB"}
+# What PIL raises on damaged or hostile files.
+_PIL_ERRORS = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    EOFError,
+    struct.error,
+    Image.DecompressionBombError,
+)
+
+
+class DecodeError(ValueError):
+    """The bytes are no image, or only a part of one."""
+
+
+def decode(data: bytes, channels: int) -> np.ndarray:
+    """Decodes an image of any format that PIL knows.
+
+    The pixels are PIL's, also those of JPEGs (CMYK: within 1 of 255), for which
+    libjpeg-turbo is asked directly: PIL goes by way of four bytes a pixel.
+
+    Args:
+        data: the encoded image.
+        channels: 1 or 3; a grey image becomes three equal channels.
+
+    Returns:
+        uint8 [H, W, channels].
+
+    Raises:
+        DecodeError: `data` is no image, or pixels of it are missing.
+    """
+    if data.startswith(b"\xff\xd8"):
+        try:
+            return simplejpeg.decode_jpeg(data, _COLOURS[channels])
+        except ValueError as error:
+            if _lacks_pixels(str(error)):
+                raise DecodeError(str(error)) from error
+            # The other warnings concern no pixel, and PIL knows more formats.
+    try:
+        with Image.open(io.BytesIO(data)) as file:
+            return np.atleast_3d(np.array(file.convert(_MODES[channels])))
+    except _PIL_ERRORS as error:
+        raise DecodeError(str(error)) from error
+
+
+def _lacks_pixels(message: str) -> bool:
+    """Whether libjpeg's message says that it made pixels up.
+
+    PIL does not ask: a file that was cut and still ends like a JPEG would be grey
+    from there on.
+    """
+    corrupt = message.startswith("Corrupt JPEG data") and "extraneous" not in message
+    return corrupt or message.startswith("Premature end")
