@@ -23,13 +23,18 @@ def processes() -> dict[str, int]:
     }
 
 
-def check_batch(field: str, batch_size: int) -> None:
+def check_batch(field: str, batch_size: int, count: int | None = None) -> None:
     """Refuses a global batch that the devices don't divide.
+
+    Args:
+      field: of the config, that holds it.
+      batch_size: over all devices.
+      count: of devices; those that are attached by default.
 
     Raises:
       InputError: it doesn't come out even.
     """
-    count = jax.device_count()
+    count = count or jax.device_count()
     if batch_size % count:
         raise InputError(
             f"{field} is {batch_size}, which the {count} devices don't divide; set a "
