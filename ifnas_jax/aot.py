@@ -3,29 +3,18 @@
 Nothing runs. The compiler says what the program will need, or that it doesn't fit.
 """
 
-import importlib.util
-import os
 import re
 import time
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax.experimental import topologies
 
-from ifnas_jax import training
+from ifnas_jax import tpu, training
 from ifnas_jax.errors import InputError
 
-# Where libtpu finds no TPU it asks for the machine's role in a pod, then complains of
-# the answers that it misses. These are answers; what is compiled follows the topology.
-_LIBTPU = {
-    "TPU_SKIP_MDS_QUERY": "1",
-    "TPU_ACCELERATOR_TYPE": "v5litepod-4",
-    "TPU_WORKER_HOSTNAMES": "localhost",
-    # A TPU belongs to one process, but compilers may run side by side.
-    "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",
-}
 # An instruction of a compiled program, such as
 # "%all-reduce.6 = (f32[64,10]{1,0:T(8,128)}, f32[]) all-reduce(%fusion.1, %div.2), ..."
 _COLLECTIVE = re.compile(
@@ -91,22 +80,36 @@ def topology_devices(name: str) -> list[jax.Device]:
     Raises:
       InputError: libtpu is not installed or does not know the topology.
     """
-    if importlib.util.find_spec("libtpu") is None:
+    if not tpu.is_installed():
         raise InputError(
             "libtpu, the compiler for TPUs, is not installed; run "
             "\"pip install -e '.[preflight]'\" in the project's folder."
         )
-    os.environ.update(_LIBTPU)
+    tpu.prepare_compiler()
     # For the small arrays of this process.
     jax.config.update("jax_platforms", "cpu")
     try:
-        return topologies.get_topology_desc(name, "tpu").devices
+        options = _options(name)
+        return topologies.get_topology_desc(name, "tpu", **options).devices
     except jax.errors.JaxRuntimeError as error:
         reason = str(error).partition(": ")[2].split("\n")[0].rstrip(".")
         raise InputError(
             f"--topology is {name!r}, which libtpu does not take ({reason}); name a "
             "TPU and its grid of chips, such as v5e:2x2, v5e:4x4 or v5p:2x2x2."
         ) from error
+
+
+def _options(name: str) -> dict[str, Any]:
+    """What libtpu is told of a topology besides its name."""
+    kind, _, grid = name.partition(":")
+    options = {}
+    if kind == "v4":
+        # Its two cores are one device, as JAX drives them.
+        options["chip_config_name"] = "megacore"
+    if set(grid.split("x")) == {"1"}:
+        # A host has four chips otherwise, and a topology whole hosts.
+        options["chips_per_host_bounds"] = (1, 1, 1)
+    return options
 
 
 def device_memory(devices: Sequence[jax.Device]) -> int:

@@ -16,7 +16,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from ifnas_jax import config as config_lib
-from ifnas_jax import files
+from ifnas_jax import files, tpu
 from ifnas_jax.architecture import load
 from ifnas_jax.errors import DivergedError, InputError
 from ifnas_jax.flags import load_config, make_parser
@@ -47,6 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     arguments, overrides = parser.parse_known_args(argv)
     keep_freed_memory()
+    tpu.keep_quiet()
     try:
         run(load_config(arguments.config, overrides), arguments.workdir)
     except InputError as error:

@@ -4,6 +4,11 @@ import pathlib
 
 import pytest
 
+from ifnas_jax import tpu
+
+# The tests install libtpu, for preflight.
+tpu.keep_quiet()
+
 LCHAIN4 = pathlib.Path(__file__).parents[1] / "configs" / "lchain4.py"
 
 # A search of 3 precursors and 7 nodes that prunes several times in 150 steps, and a

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from ifnas_jax import aot, preflight, shapes
+from ifnas_jax import aot, preflight, shapes, tpu
 from ifnas_jax.architecture import Architecture, KeptEdge, KeptStage
 from ifnas_jax.cost import Macro
 from ifnas_jax.spaces import lchain
@@ -125,7 +125,7 @@ def test_refused_before_anything_is_loaded(monkeypatch, capsys):
     arguments = [*COMMAND, "--topology=v5e:2x2"]
     assert preflight.main([*arguments, "--architecture=a.json"]) == 2
     assert "--job=retrain" in capsys.readouterr().err
-    monkeypatch.setattr(aot.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(tpu, "is_installed", lambda: False)
     assert preflight.main(arguments) == 2
     assert "pip install -e '.[preflight]'" in capsys.readouterr().err
 
