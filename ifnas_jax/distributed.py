@@ -175,17 +175,18 @@ def preempted() -> bool:
     return multihost_utils.reached_preemption_sync_point(next(_asked))
 
 
-def check_batch(job: str, fields: Any) -> None:
+def check_batch(job: str, fields: Any, count: int | None = None) -> None:
     """Refuses a global batch that does not come out even.
 
     Args:
       job: the name of its part of the config.
       fields: that part, of which `batch_size` and `accumulate` are read.
+      count: of devices; those that are attached by default.
 
     Raises:
       InputError: the devices, and the parts of each one's batch, don't divide it.
     """
-    count, parts = jax.device_count(), fields.accumulate
+    count, parts = count or jax.device_count(), fields.accumulate
     if fields.batch_size % (count * parts):
         also = f", and {job}.accumulate of {parts}," if parts > 1 else ""
         raise InputError(

@@ -15,7 +15,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from ifnas_jax import config as config_lib
-from ifnas_jax import files, result
+from ifnas_jax import files, result, tpu
 from ifnas_jax.cluster import Cluster, add_flags, find_cluster
 from ifnas_jax.errors import DivergedError, InputError, PreemptedError, StorageError
 from ifnas_jax.flags import load_config, make_parser
@@ -51,6 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     keep_freed_memory()
     signal.signal(signal.SIGTERM, _stop)
     cluster = None
+    tpu.keep_quiet()
     try:
         cluster = find_cluster(arguments, os.environ)
         run(load_config(arguments.config, overrides), arguments.workdir, cluster)

@@ -216,10 +216,14 @@ def make_optimizer(config: ConfigDict, epoch: int):
 
 def initial_state(config: ConfigDict, network: Network, optimizer) -> State:
     """The state at step 0, on the host."""
+    return jax.device_get(training.jit_once(make_init(config, network, optimizer))())
+
+
+def make_init(config: ConfigDict, network: Network, optimizer) -> Callable[[], State]:
+    """A function that makes the state at step 0; tracing it tells the shapes."""
     macro = network.architecture.macro
     shape = (1, macro.image_size, macro.image_size, macro.channels)
 
-    @training.jit_once
     def init():
         # Another stream than the search's of the same seed.
         rng = jax.random.split(jax.random.key(config.seed), 3)[2]
@@ -231,7 +235,7 @@ def initial_state(config: ConfigDict, network: Network, optimizer) -> State:
         step = jnp.zeros((), jnp.int32)
         return State(step, params, stats, optimizer.init(params))
 
-    return jax.device_get(init())
+    return init
 
 
 def make_step(config: ConfigDict, network: Network, optimizer) -> Callable:

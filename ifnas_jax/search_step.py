@@ -64,11 +64,15 @@ def _optimizers(job: Search):
 
 def initial_state(job: Search) -> State:
     """The state at step 0, on the host."""
+    return jax.device_get(training.jit_once(make_init(job))())
+
+
+def make_init(job: Search) -> Callable[[], State]:
+    """A function that makes the state at step 0; tracing it tells the shapes."""
     # The third is retraining's.
     params_rng, arch_rng, _ = jax.random.split(jax.random.key(job.config.seed), 3)
     params_optimizer, arch_optimizer = _optimizers(job)
 
-    @training.jit_once
     def init():
         params, arch = job.net.init(params_rng), job.method.init(arch_rng)
         return State(
@@ -79,7 +83,7 @@ def initial_state(job: Search) -> State:
             arch_optimizer.init(arch),
         )
 
-    return jax.device_get(init())
+    return init
 
 
 def make_step(job: Search) -> Callable:

@@ -34,7 +34,10 @@ def compute_dtype(config: ConfigDict) -> Any:
 
 
 def compile_step(
-    step: Callable, arguments: tuple, donate: bool = True
+    step: Callable,
+    arguments: tuple,
+    donate: bool = True,
+    devices: Sequence[jax.Device] | None = None,
 ) -> tuple[Callable, float]:
     """Compiles a step over all devices, ahead of time.
 
@@ -46,6 +49,7 @@ def compile_step(
       step: a function that reduces over the axis `distributed.AXIS`.
       arguments: an example of its arguments, or their shapes.
       donate: whether the first argument's memory is reused for the results.
+      devices: which to compile for, attached or not; all attached ones by default.
 
     Returns:
       The compiled step, and the seconds that compiling took.
@@ -56,6 +60,7 @@ def compile_step(
         in_axes=(*(None,) * (len(arguments) - 1), 0),
         out_axes=None,
         donate_argnums=(0,) if donate else (),
+        devices=devices,
     )
     start = time.perf_counter()
     if jax.process_count() > 1:

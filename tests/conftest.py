@@ -6,7 +6,11 @@ import tempfile
 
 import pytest
 
+from ifnas_jax import tpu
 from runs import finish, start
+
+# The tests install libtpu, for preflight.
+tpu.keep_quiet()
 
 CACHE = "JAX_COMPILATION_CACHE_DIR"
 LCHAIN4 = pathlib.Path(__file__).parents[1] / "configs" / "lchain4.py"

@@ -1,0 +1,290 @@
+r"""Compiles a run's train step for TPUs that are not attached: does it fit?
+
+    python -m ifnas_jax.preflight --config=configs/lchain4.py --topology=v5e:4x4
+    python -m ifnas_jax.preflight --config=configs/lchain4.py --topology=v5e:2x2 \
+        --job=retrain --find-batch
+
+Needs `pip install -e '.[preflight]'`, but neither a TPU nor the data. Fields of a
+config are set as for a search: `--config.search.batch_size=512`. The exit code is 0 if
+the step fits, 1 if it does not, 2 after bad input.
+"""
+
+import argparse
+import functools
+import importlib.metadata
+import json
+import sys
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ml_collections import ConfigDict
+
+from ifnas_jax import config as config_lib
+from ifnas_jax.errors import InputError
+from ifnas_jax.flags import load_config, make_parser
+from ifnas_jax.validation import validate
+
+if TYPE_CHECKING:
+    from ifnas_jax.aot import Program
+
+# Rows in a tile of a TPU's memory: batches that are looked for are multiples of it.
+TILE = 8
+
+
+class Trial(NamedTuple):
+    """A compilation of the step for one batch.
+
+    Attributes:
+      batch: images a device.
+      program: what the compiler says.
+      params_bytes: of what has a gradient.
+      waiting_bytes: of the batches that are sent ahead to a device.
+      available: bytes of a device that a program may take.
+    """
+
+    batch: int
+    program: "Program"
+    params_bytes: int
+    waiting_bytes: int
+    available: int
+
+    @property
+    def needed(self) -> int | None:
+        """Bytes on each device; None where the compiler refused."""
+        memory = self.program.memory
+        return sum(memory) + self.waiting_bytes if memory else None
+
+    @property
+    def fits(self) -> bool:
+        """Whether a run would."""
+        return self.needed is not None and self.needed <= self.available
+
+    @property
+    def verdict(self) -> str:
+        """In words."""
+        if self.needed is None:
+            return f"does not fit ({self.program.refusal})"
+        share = f"{_size(self.needed)} of {_size(self.available)}"
+        return f"{'fits' if self.fits else 'does not fit'}, {share}"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command line; returns its exit code."""
+    arguments, overrides = _parser().parse_known_args(argv)
+    try:
+        facts = preflight(arguments, overrides)
+    except InputError as error:
+        print(f"preflight: {error}", file=sys.stderr)
+        return 2
+    print(json.dumps(facts, indent=1) if arguments.json else _table(facts))
+    return 0 if facts["fits"] else 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = make_parser("ifnas_jax.preflight", __doc__)
+    parser.add_argument(
+        "--config", required=True, metavar="FILE.py[:DATASET]", help="what would run"
+    )
+    parser.add_argument(
+        "--topology",
+        required=True,
+        metavar="TPU:AxB",
+        help="where it would: v5e:4x4, v6e:2x2, v5p:2x2x2, ...",
+    )
+    parser.add_argument(
+        "--job", choices=("search", "retrain"), default="search", help="whose step"
+    )
+    parser.add_argument(
+        "--architecture",
+        metavar="FILE.json",
+        help="what to retrain; without it, one is drawn as method random does",
+    )
+    parser.add_argument(
+        "--find-batch",
+        action="store_true",
+        help="also find the largest batch that fits; takes several compilations",
+    )
+    parser.add_argument("--json", action="store_true", help="print a JSON object")
+    return parser
+
+
+def preflight(
+    arguments: argparse.Namespace, overrides: Sequence[str]
+) -> dict[str, Any]:
+    """What a step will need on each device of a topology.
+
+    Args:
+      arguments: of the command line.
+      overrides: `--config.FIELD=VALUE`.
+
+    Returns:
+      What `--json` prints; sizes are bytes on each device.
+
+    Raises:
+      InputError: libtpu is missing; or the config, topology or architecture can't be
+        used; or the devices don't divide the batch.
+    """
+    config = _load(arguments, overrides)
+    # JAX is imported only when there is something to compile.
+    from ifnas_jax import aot, distributed, shapes
+
+    devices = aot.topology_devices(arguments.topology)
+    count, fields = len(devices), config[arguments.job]
+    distributed.check_batch(arguments.job, fields, count)
+    origin, make = None, shapes.search_step
+    if arguments.job == "retrain":
+        architecture, origin = shapes.find_architecture(config, arguments.architecture)
+        make = functools.partial(shapes.retrain_step, architecture=architecture)
+    available = aot.device_memory(devices)
+
+    @functools.cache
+    def attempt(batch: int) -> Trial:
+        _say(f"{batch} images a device: compiling ...")
+        fields.batch_size = batch * count
+        step = make(config, count)
+        program = aot.compile_for(step.function, step.arguments, devices)
+        sizes = step.params_bytes, step.waiting_bytes, available
+        trial = Trial(batch, program, *sizes)
+        _say(f"{batch} images a device: {trial.verdict} [{program.seconds:.1f} s]")
+        return trial
+
+    first = attempt(fields.batch_size // count)
+    facts = {
+        "job": arguments.job,
+        "config": arguments.config,
+        "topology": arguments.topology,
+        "kind": devices[0].device_kind,
+        "devices": count,
+        "processes": len({device.process_index for device in devices}),
+        "dtype": config.dtype,
+        "architecture": origin,
+        **_facts(first, count),
+    }
+    if arguments.find_batch:
+        most = shapes.EXAMPLES // count
+        largest = largest_batch(lambda batch: attempt(batch).fits, first.batch, most)
+        facts["largest_batch"] = {
+            "device": largest,
+            "global": largest * count,
+            "compilations": attempt.cache_info().currsize,
+        }
+    return facts | {"versions": _versions()}
+
+
+def _load(arguments: argparse.Namespace, overrides: Sequence[str]) -> ConfigDict:
+    """The config, as a run on a TPU resolves it."""
+    if arguments.architecture and arguments.job != "retrain":
+        raise InputError(
+            f"--architecture is {arguments.architecture!r}, but a search has none yet; "
+            "leave it out, or add --job=retrain."
+        )
+    config = load_config(arguments.config, overrides)
+    validate(config)
+    config_lib.resolve(config, None)
+    if config.dtype == "auto":
+        config.dtype = "bfloat16"
+    return config
+
+
+def largest_batch(fits: Callable[[int], bool], start: int, most: int) -> int:
+    """The largest multiple of `TILE` that fits, if all smaller ones then do.
+
+    Args:
+      fits: says so of a batch.
+      start: where to begin; doubled while it fits.
+      most: not exceeded.
+
+    Returns:
+      The batch; 0 if not even `TILE` fits.
+    """
+    low, high = 0, max(TILE, start // TILE * TILE)
+    while high <= most and fits(high):
+        low, high = high, 2 * high
+    high = min(high, most // TILE * TILE + TILE)
+    while high - low > TILE:
+        middle = (low + high) // (2 * TILE) * TILE
+        low, high = (middle, high) if fits(middle) else (low, middle)
+    return low
+
+
+def _facts(trial: Trial, count: int) -> dict[str, Any]:
+    """Of one batch."""
+    program = trial.program
+    memory = program.memory._asdict() if program.memory else {}
+    return {
+        "batch": {"device": trial.batch, "global": trial.batch * count},
+        "fits": trial.fits,
+        "compile_seconds": round(program.seconds, 1),
+        "memory": {
+            **memory,
+            "waiting": trial.waiting_bytes,
+            "needed": trial.needed,
+            "available": trial.available,
+        },
+        "params_bytes": trial.params_bytes,
+        "collectives": [entry._asdict() for entry in program.collectives],
+        "refusal": program.refusal,
+    }
+
+
+def _versions() -> dict[str, str]:
+    packages = "ifnas_jax", "jax", "jaxlib", "libtpu"
+    return {package: importlib.metadata.version(package) for package in packages}
+
+
+def _say(text: str) -> None:
+    print(f"preflight: {text}", file=sys.stderr, flush=True)
+
+
+def _size(count: int) -> str:
+    """Of bytes."""
+    if count < 2**30:
+        return f"{count / 2**20:.1f} MiB"
+    return f"{count / 2**30:.2f} GiB"
+
+
+_MEMORY = {
+    "arguments": "state, masks and one batch",
+    "outputs": "results that are not put back in the state's place",
+    "temporaries": "what the step needs while it runs",
+    "code": "the program",
+    "waiting": "batches that are sent ahead",
+}
+
+
+def _table(facts: dict[str, Any]) -> str:
+    """The same for people."""
+    batch, memory, kind = facts["batch"], facts["memory"], facts["kind"]
+    rows = [
+        ("step", f"{facts['job']} of {facts['config']}, {facts['dtype']}"),
+        (
+            "devices",
+            f"{facts['devices']} × {kind} ({facts['topology']}), "
+            f"{facts['processes']} processes",
+        ),
+        ("batch", f"{batch['device']} images a device, {batch['global']} over all"),
+        ("compiled in", f"{facts['compile_seconds']} s"),
+    ]
+    if facts["architecture"]:
+        rows.insert(1, ("architecture", facts["architecture"]))
+    for name, text in _MEMORY.items():
+        if name in memory:
+            rows.append((f"  {name}", f"{_size(memory[name]):>10}  {text}"))
+    if facts["refusal"]:
+        rows.append(("does not fit", facts["refusal"]))
+    else:
+        share = f"{_size(memory['needed'])} of {_size(memory['available'])} a device"
+        rows.append(("fits" if facts["fits"] else "does not fit", share))
+        for entry in facts["collectives"]:
+            size = f"{entry['count']}, {_size(entry['bytes'])} a device"
+            rows.append((entry["kind"], size))
+        rows.append(("gradients", _size(facts["params_bytes"])))
+    if "largest_batch" in facts:
+        found = facts["largest_batch"]
+        text = f"{found['device']} images a device, {found['global']} over all"
+        rows.append(("largest batch", f"{text} ({found['compilations']} compilations)"))
+    return "\n".join(f"{name:14} {text}" for name, text in rows)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

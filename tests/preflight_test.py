@@ -1,0 +1,179 @@
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+from ifnas_jax import aot, preflight, shapes, tpu
+from ifnas_jax.architecture import Architecture, KeptEdge, KeptStage
+from ifnas_jax.cost import Macro
+from ifnas_jax.spaces import lchain
+
+LCHAIN4 = pathlib.Path(__file__).parents[1] / "configs" / "lchain4.py"
+NODES, WIDTH, SIZE = (2, 2, 2), 8, 32
+COMMAND = (
+    f"--config={LCHAIN4}:mnist5k",
+    "--config.space.num_precursors=2",
+    f"--config.space.nodes={NODES}",
+    f"--config.macro.width={WIDTH}",
+    f"--config.macro.search_width={WIDTH}",
+    f"--config.dataset.image_size={SIZE}",
+    "--config.target_madds=2_300_000",
+)
+# %all-reduce.1 is all of it that is a collective; in the loop it is started first.
+PROGRAM = """
+HloModule jit__fun, is_scheduled=true
+
+%body (p: f32[4]) -> f32[4] {
+  %all-reduce-start = f32[4]{0:T(128)} all-reduce-start(%p), channel_id=2
+  ROOT %all-reduce-done = f32[4]{0:T(128)} all-reduce-done(%all-reduce-start)
+}
+
+ENTRY %main (a: f32[4]) -> f32[] {
+  %all-reduce.1 = (f32[64,10]{0,1:T(8,128)S(1)}, /*index=1*/bf16[3]{0}, pred[5]{0}, \
+f32[]{:T(128)}) all-reduce(%fusion.1, %f.2, %f.3, %f.4), to_apply=%region_65
+  %get-tuple-element.1 = f32[]{:T(128)} get-tuple-element(%all-reduce.1), index=3
+  ROOT %all-gather = s32[16,2]{1,0} all-gather(%all-reduce.1), dimensions={0}
+}
+"""
+
+
+def run(*arguments, code=0):
+    """Output and errors of the command, in a process that may load libtpu."""
+    command = [sys.executable, "-m", "ifnas_jax.preflight", *COMMAND, *arguments]
+    environment = {**os.environ, "PYTHONWARNINGS": "error"}
+    done = subprocess.run(
+        command, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == code, done.stderr
+    return done.stdout, done.stderr
+
+
+@pytest.fixture
+def architecture_file(tmp_path):
+    edges = (
+        KeptEdge(0, 1, ("sep_conv_3x3",)),
+        KeptEdge(0, 2, ("skip_connect",)),
+        KeptEdge(1, 2, ("sep_conv_3x3", "skip_connect")),
+    )
+    space = lchain(2, NODES)
+    stages = tuple(KeptStage(stage, edges) for stage in space.stages)
+    path = tmp_path / "architecture.json"
+    Architecture(space, stages, Macro(WIDTH, 10, SIZE, 1, "small")).save(path)
+    return path
+
+
+@pytest.mark.parametrize("job", ["search", "retrain"])
+def test_what_a_step_needs(job, architecture_file):
+    arguments = ["--topology=v5e:2x2", f"--job={job}", "--json"]
+    if job == "retrain":
+        # At 32 pixels the auxiliary head has its 16 in stage 2.
+        arguments.append(f"--architecture={architecture_file}")
+    out, err = run(*arguments)
+    facts = json.loads(out)
+    assert "TPU v5 lite" in facts["kind"]
+    assert (facts["devices"], facts["dtype"]) == (4, "bfloat16")
+    batch = {"search": 32, "retrain": 64}[job]
+    assert facts["batch"] == {"device": batch // 4, "global": batch}
+    memory, params = facts["memory"], facts["params_bytes"]
+    image = 4 * SIZE * SIZE * batch // 4
+    # Parameters, their momentum, the images; the state goes where it was.
+    assert memory["arguments"] >= 2 * params + image
+    assert 0 < memory["outputs"] < params
+    assert memory["waiting"] >= 2 * image
+    assert memory["temporaries"] > image
+    parts = "arguments", "outputs", "temporaries", "code", "waiting"
+    assert memory["needed"] == sum(memory[part] for part in parts)
+    assert facts["fits"]
+    assert 10 * memory["needed"] < memory["available"]
+    assert 15 * 2**30 < memory["available"] <= 16 * 2**30
+    # The gradients are reduced, at once; nothing else moves over the pod.
+    (reduced,) = facts["collectives"]
+    assert (reduced["kind"], reduced["count"]) == ("all-reduce", 1)
+    assert params <= reduced["bytes"] < 1.2 * params
+    assert "fits" in err and "E0000" not in err
+
+
+def test_batch_that_does_not_fit_is_said_so():
+    big = 4 * 2**17
+    out, _ = run("--topology=v5e:2x2", f"--config.search.batch_size={big}", code=1)
+    assert "does not fit" in out
+    assert "of 15.75G" in out or "(15.75G)" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--topology=v5e:3x3"], "--topology is 'v5e:3x3'"),
+        (["--topology=h100:2x2"], "--topology is 'h100:2x2'"),
+        (
+            ["--topology=v5e:4x4", "--config.search.batch_size=40"],
+            "search.batch_size is 40, which the 16 devices don't divide",
+        ),
+    ],
+)
+def test_refused(arguments, message):
+    out, err = run(*arguments, code=2)
+    assert not out
+    assert err.startswith(f"preflight: {message}")
+    assert err.count("\n") == 1
+
+
+def test_refused_before_anything_is_loaded(monkeypatch, capsys):
+    arguments = [*COMMAND, "--topology=v5e:2x2"]
+    assert preflight.main([*arguments, "--architecture=a.json"]) == 2
+    assert "--job=retrain" in capsys.readouterr().err
+    monkeypatch.setattr(tpu, "is_installed", lambda: False)
+    assert preflight.main(arguments) == 2
+    assert "pip install -e '.[preflight]'" in capsys.readouterr().err
+
+
+def test_collectives():
+    assert aot.collectives(PROGRAM) == [
+        aot.Collective("all-gather", 1, 4 * 32),
+        aot.Collective("all-reduce", 2, 4 * (640 + 1 + 4) + 2 * 3 + 5),
+    ]
+    assert aot.collectives("%a = f32[2] add(%all-reduce, %all-gather)") == []
+
+
+@pytest.mark.parametrize("limit", [7, 8, 100, 128, 1000, 10**6])
+@pytest.mark.parametrize("start", [1, 32, 500])
+def test_largest_batch(limit, start):
+    tried, most = [], 5000
+
+    def fits(batch):
+        tried.append(batch)
+        return batch <= limit
+
+    best = preflight.largest_batch(fits, start, most)
+    assert best == min(limit, most) // 8 * 8
+    assert max(tried) <= most
+    # Each is a compilation.
+    assert len(tried) == len(set(tried)) <= 18
+
+
+def test_find_batch_of_a_drawn_network(monkeypatch, capsys):
+    """With a compiler that is made up: 1000 images fit."""
+
+    class Device:
+        device_kind, process_index = "made up", 0
+
+    def compile_for(step, arguments, devices):
+        images = arguments[-1]["image"].shape[1]
+        memory = aot.Memory(images, 0, 0, 0) if images < 2000 else None
+        return aot.Program(0.5, memory, [], "" if memory else "too large")
+
+    monkeypatch.setattr(aot, "topology_devices", lambda name: [Device()] * 2)
+    monkeypatch.setattr(aot, "device_memory", lambda devices: 1000)
+    monkeypatch.setattr(aot, "compile_for", compile_for)
+    monkeypatch.setattr(shapes.Step, "waiting_bytes", 5)
+    arguments = [*COMMAND, "--topology=x", "--job=retrain", "--json", "--find-batch"]
+    assert preflight.main([*arguments, "--config.random.band=0.5"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["architecture"].startswith("drawn at random (derive target, seed 0)")
+    assert facts["batch"] == {"device": 32, "global": 64}
+    found = facts["largest_batch"]
+    # 5 more bytes are for batches that wait.
+    assert (found["device"], found["global"]) == (992, 1984)
