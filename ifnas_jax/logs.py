@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ifnas_jax import distributed, files
+from ifnas_jax.errors import InputError
 from ifnas_jax.masks import Kept
 from ifnas_jax.methods.interface import Gates
 from ifnas_jax.pruning import Removal
@@ -120,7 +121,13 @@ class CandidateLog:
 
     def __init__(self, directory: str):
         path = os.path.join(directory, "candidates.jsonl")
-        rows = files.read_rows(path)
+        rows = files.read_rows(path, {"valid_accuracy": float})
+        for index, row in enumerate(rows):
+            if row["step"] != index:
+                raise InputError(
+                    f"{path!r} is damaged: its row {index} has 'step' {row['step']}; "
+                    "restore it, or remove it to evaluate all candidates again."
+                )
         self._file = None
         if distributed.is_primary():
             self._file = files.RowLog(path, len(rows))
