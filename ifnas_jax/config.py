@@ -274,7 +274,7 @@ def resolve(config: ConfigDict, stored: dict[str, Any] | None) -> None:
         config.derive = derivation(config)
     if stored is None:
         return
-    classes, dtype = stored["dataset"]["num_classes"], stored["dtype"]
+    classes, dtype = stored["dataset"].get("num_classes"), stored.get("dtype")
     if type(classes) is not int or classes < 1 or dtype not in ("float32", "bfloat16"):
         raise InputError(
             f"config.json of the workdir has dataset.num_classes {classes!r} and dtype "

@@ -2,10 +2,15 @@
 
 import pytest
 
-from benchmarks.fuzz import architectures, configs, harness, logs
+from benchmarks.fuzz import architectures, configs, harness, images, logs
 
 # A good part of each kind is accepted: refusing everything would prove nothing.
-KINDS = [(configs, 200, 0.3), (architectures, 250, 0.2), (logs, 300, 0.3)]
+KINDS = [
+    (configs, 200, 0.3),
+    (architectures, 250, 0.2),
+    (logs, 300, 0.3),
+    (images, 300, 0.3),
+]
 NAMES = [kind.__name__.rpartition(".")[2] for kind, *_ in KINDS]
 
 

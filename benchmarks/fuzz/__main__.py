@@ -16,11 +16,11 @@ import time
 
 import hypothesis
 
-from benchmarks.fuzz import architectures, configs, harness, logs
+from benchmarks.fuzz import architectures, configs, harness, images, logs
 from ifnas_jax import files
 
 # What part of the cases is of which kind.
-KINDS = {configs: 0.4, architectures: 0.4, logs: 0.2}
+KINDS = {configs: 0.3, architectures: 0.3, logs: 0.2, images: 0.2}
 
 
 def name(kind) -> str:
