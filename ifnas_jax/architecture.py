@@ -7,9 +7,9 @@ priced and drawn in a second.
 """
 
 import dataclasses
-import json
 import os
-from collections.abc import Sequence
+import reprlib
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,12 +17,10 @@ import numpy as np
 from ifnas_jax import cost, files
 from ifnas_jax.errors import InputError
 from ifnas_jax.spaces import make_space
-from ifnas_jax.spaces.graph import Space, Stage
+from ifnas_jax.spaces.graph import MOST, Space, Stage
 
 FORMAT, VERSION = "ifnas-architecture", 1
-
-# Nodes, precursors or cells of a file; more is a slip that would fill the memory.
-_MOST = 1000
+_KEYS = ("format", "version", "space", "num_precursors", "stages", "macro", "cost")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -191,14 +189,14 @@ def load(path: str | os.PathLike) -> Architecture:
     """
     path = os.fspath(path)
     try:
-        with open(path, encoding="utf-8") as file:
-            data = json.load(file)
+        with open(path, "rb") as file:
+            data = files.parse_json(file.read())
     except OSError as error:
         raise InputError(
             f"architecture {path!r} cannot be read ({error.strerror}); name a file "
             "that a search has written."
         ) from error
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise InputError(
             f"architecture {path!r} is not JSON ({error}); name a file that a search "
             "has written."
@@ -221,21 +219,32 @@ def from_json(data: Any) -> Architecture:
         raise InputError(f'"format" is not "{FORMAT}", so this is no architecture.')
     if type(data.get("version")) is not int or data["version"] != VERSION:
         raise InputError(
-            f'"version" is {data.get("version")!r}; this release reads {VERSION}.'
+            f'"version" is {_short(data.get("version"))}; this release reads {VERSION}.'
         )
     architecture = _parse(data)
     _check_graph(architecture)
     _check_inputs_kept(architecture)
     stored, actual = _get(data, "cost", dict), architecture.to_json()["cost"]
-    for key in (*actual, *stored):
-        # As text, or true would pass for 1.
-        if json.dumps(stored.get(key)) == json.dumps(actual.get(key)):
+    _check_keys("cost", stored, actual)
+    for key in actual:
+        if files.same(stored.get(key), actual[key]):
             continue
         raise InputError(
-            f'"cost" says {key} = {stored.get(key)!r}, but this architecture has '
-            f"{actual.get(key)!r}; correct the entry, or the edges if they were edited."
+            f'"cost" says {key} = {_short(stored.get(key))}, but this architecture '
+            f"has {actual[key]!r}; correct the entry, or the edges if they were edited."
         )
     return architecture
+
+
+# Of what a file holds: a message is no place for all of it.
+_short = reprlib.repr
+
+
+def _check_keys(what: str, data: Any, known: Collection[str]) -> None:
+    """Refuses what would be lost when the file is written again."""
+    for key in data if isinstance(data, dict) else ():
+        if key not in known:
+            raise InputError(f'"{what}" has an unknown key {_short(key)}; remove it.')
 
 
 def _get(data: Any, key: str, kind: type) -> Any:
@@ -244,28 +253,32 @@ def _get(data: Any, key: str, kind: type) -> Any:
         raise InputError(f'"{key}" is missing; add it.')
     value = data[key]
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-        raise InputError(f'"{key}" is {value!r}; it must be of type {kind.__name__}.')
+        raise InputError(
+            f'"{key}" is {_short(value)}; it must be of type {kind.__name__}.'
+        )
     return value
 
 
 def _parse(data: dict[str, Any]) -> Architecture:
     """Types and names; `_check_graph` does the rest."""
+    _check_keys("architecture", data, _KEYS)
     num_precursors = _get(data, "num_precursors", int)
-    if not 1 <= num_precursors <= _MOST:
+    if not 1 <= num_precursors <= MOST:
         raise InputError(
-            f'"num_precursors" is {num_precursors}; it is at least 1 and at most '
-            f"{_MOST}."
+            f'"num_precursors" is {_short(num_precursors)}; it is at least 1 and at '
+            f"most {MOST}."
         )
     stages = _get(data, "stages", list)
     macro = _parse_macro(data)
     nodes = [_get(stage, "nodes", int) for stage in stages]
     for index, count in enumerate(nodes, start=1):
-        if not 1 <= count <= _MOST:
+        if not 1 <= count <= MOST:
             raise InputError(
-                f"stage {index} has {count} nodes; give at least 1 and at most {_MOST}."
+                f"stage {index} has {_short(count)} nodes; give at least 1 and at most "
+                f"{MOST}."
             )
-    if macro.cells > _MOST:
-        raise InputError(f'"cells" is {macro.cells}; give at most {_MOST}.')
+    if macro.cells > MOST:
+        raise InputError(f'"cells" is {_short(macro.cells)}; give at most {MOST}.')
     name = _get(data, "space", str)
     if name == "lchain" and len(stages) != 3:
         raise InputError(f'"stages" has {len(stages)} entries; there are three stages.')
@@ -295,9 +308,7 @@ def _parse_macro(data: dict[str, Any]) -> cost.Macro:
     fields = [field.name for field in dataclasses.fields(cost.Macro)]
     if data.get("space") == "lchain":
         fields.remove("cells")
-    for key in macro:
-        if key not in fields:
-            raise InputError(f'"macro" has an unknown key {key!r}; remove it.')
+    _check_keys("macro", macro, fields)
     return cost.Macro(
         **{key: _get(macro, key, str if key == "stem" else int) for key in fields}
     )
@@ -305,12 +316,15 @@ def _parse_macro(data: dict[str, Any]) -> cost.Macro:
 
 def _parse_edges(stage: Any) -> tuple[KeptEdge, ...]:
     edges = []
+    _check_keys("stages", stage, ("nodes", "edges"))
     for edge in _get(stage, "edges", list):
+        _check_keys("edges", edge, ("src", "dst", "ops"))
         ops = _get(edge, "ops", list)
         for op in ops:
             if not isinstance(op, str) or op not in cost.OPERATORS:
                 raise InputError(
-                    f"operator {op!r} is unknown; choose from {sorted(cost.OPERATORS)}."
+                    f"operator {_short(op)} is unknown; choose from "
+                    f"{sorted(cost.OPERATORS)}."
                 )
         src, dst = _get(edge, "src", int), _get(edge, "dst", int)
         edges.append(KeptEdge(src, dst, tuple(ops)))

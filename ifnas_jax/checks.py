@@ -40,7 +40,9 @@ def check_run(config: ConfigDict, dataset: Dataset, workdir: str) -> None:
         distributed.check_batch("search", config.search)
         space = config_lib.space(config)
         method = make_method(config, space)
-        search_schedule(config, len(dataset.train), modulus(config, space) + 1)
+        count = len(dataset.train)
+        schedule = search_schedule(config, count, modulus(config, space) + 1)
+        check_steps("search.max_epochs", config.search.max_epochs, schedule.total)
         if config.search.valid_every or (method.draw and method.trains):
             validation_batches(config, dataset)
         if method.order:
@@ -49,10 +51,26 @@ def check_run(config: ConfigDict, dataset: Dataset, workdir: str) -> None:
             method.draw(0)  # Whether the budget can be met at all.
     if "retrain" in config.jobs:
         distributed.check_batch("retrain", config.retrain)
+        count = len(dataset.train) + len(dataset.valid)
+        total = config.retrain.epochs * max(1, count // config.retrain.batch_size)
+        check_steps("retrain.epochs", config.retrain.epochs, total)
         path = os.path.join(workdir, "search", "architecture.json")
         given = "search" not in config.jobs or os.path.exists(path)
         if given and distributed.is_primary():
             check_architecture(config, load(path), path)
+
+
+def check_steps(field: str, epochs: float, total: int) -> None:
+    """Refuses more steps than a 32-bit counter takes.
+
+    Raises:
+      InputError: there are more.
+    """
+    if total >= 2**31:
+        raise InputError(
+            f"{field} is {epochs}, which is {total:,} steps with this data set and "
+            "batch size; set it so that there are fewer than 2**31."
+        )
 
 
 def check_architecture(

@@ -7,11 +7,12 @@ other fields are derived in code (`space`, `macro`), never stored here.
 
 import dataclasses
 import json
+import re
 from typing import Any
 
 from ml_collections import ConfigDict
 
-from ifnas_jax import cost
+from ifnas_jax import cost, files
 from ifnas_jax.errors import InputError
 from ifnas_jax.methods import METHODS
 from ifnas_jax.spaces import make_space
@@ -276,12 +277,18 @@ def resolve(config: ConfigDict, stored: dict[str, Any] | None) -> None:
         config.sampling.modulus = graph.modulus
     if config.derive == "auto":
         config.derive = derivation(config)
-    if stored and not config.dataset.num_classes:
-        config.dataset.num_classes = stored["dataset"]["num_classes"]
-    if stored and not config.dataset.classes:
+    if stored is None:
+        return
+    classes, dtype = stored["dataset"].get("num_classes"), stored.get("dtype")
+    if type(classes) is not int or classes < 1 or dtype not in ("float32", "bfloat16"):
+        raise InputError(
+            f"config.json of the workdir has dataset.num_classes {classes!r} and dtype "
+            f"{dtype!r}, which no run leaves; restore it, or use another workdir."
+        )
+    if not config.dataset.classes:
         config.dataset.classes = tuple(stored["dataset"].get("classes", ()))
-    if stored and config.dtype == "auto":
-        config.dtype = stored["dtype"]
+    config.dataset.num_classes = config.dataset.num_classes or classes
+    config.dtype = dtype if config.dtype == "auto" else config.dtype
 
 
 def derivation(config: ConfigDict) -> str:
@@ -303,10 +310,15 @@ def differences(config: ConfigDict, stored: dict[str, Any]) -> list[str]:
     """Fields in which a configuration differs from a stored one, with both values."""
     ours, theirs = _flat(json.loads(to_json(config))), _flat(stored)
     return [
-        f"{key} (stored {theirs.get(key)!r}, now {ours.get(key)!r})"
+        f"{_printable(key)} (stored {theirs.get(key)!r}, now {ours.get(key)!r})"
         for key in sorted(ours.keys() | theirs.keys())
-        if ours.get(key) != theirs.get(key)
+        if not files.same(ours.get(key), theirs.get(key))
     ]
+
+
+def _printable(key: str) -> str:
+    """A key of a file, which may have any name."""
+    return key if re.fullmatch(r"[\w.]+", key) else repr(key)
 
 
 def _flat(tree: Any, prefix: str = "") -> dict[str, Any]:

@@ -1,9 +1,20 @@
-"""Small text files of a run: written whole or not at all, appended, cut back."""
+"""Small text files of a run: written whole or not at all, appended, cut back.
+
+What is read is checked: a file may have been edited, or torn by a full disk.
+"""
 
 import json
 import os
+import reprlib
 from collections.abc import Callable, Mapping
 from typing import Any
+
+from ifnas_jax.errors import InputError
+
+_DEPTH = 20
+
+# The types of some keys of an object; integers are floats too, but true is no number.
+Fields = Mapping[str, type | tuple[type, ...]]
 
 
 def write_text(path: str | os.PathLike, text: str) -> None:
@@ -21,22 +32,117 @@ def write_json(path: str | os.PathLike, value: Any) -> None:
     write_text(path, json.dumps(value, indent=1) + "\n")
 
 
-def read_json(path: str | os.PathLike) -> Any:
-    """The value in a JSON file."""
-    with open(path, encoding="utf-8") as file:
-        return json.load(file)
+def parse_json(content: bytes | str) -> Any:
+    """The value of a JSON text.
+
+    Raises:
+      ValueError: it is no JSON, has a key twice, or is nested deeper than any file of
+        ours, so that it might exhaust the stack of whoever walks through it.
+    """
+    text = content if isinstance(content, str) else content.decode("utf-8")
+    try:
+        data = json.loads(text, object_pairs_hook=_once, parse_constant=_refuse)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+    level = [data]
+    for _ in range(_DEPTH):
+        level = [
+            inner
+            for value in level
+            if isinstance(value, dict | list)
+            for inner in (value.values() if isinstance(value, dict) else value)
+        ]
+    if level:
+        raise ValueError("it is nested too deeply")
+    return data
 
 
-def read_rows(path: str | os.PathLike) -> list[dict[str, Any]]:
+def same(first: Any, second: Any) -> bool:
+    """Whether two JSON values are equal and of equal types: true is not 1, nor 1.0."""
+    if isinstance(first, list) and isinstance(second, list):
+        return len(first) == len(second) and all(map(same, first, second))
+    return type(first) is type(second) and first == second
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    data = dict(pairs)
+    if len(data) != len(pairs):
+        raise ValueError(f"one of the keys {reprlib.repr(list(data))} is there twice")
+    return data
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no number")
+
+
+def check_object(data: Any, fields: Fields) -> dict[str, Any]:
+    """The value, if it is an object that has these keys, with values of these types.
+
+    Raises:
+      ValueError: it is not.
+    """
+    if not isinstance(data, dict):
+        raise ValueError(f"{reprlib.repr(data)} is no object")
+    for key, kinds in fields.items():
+        kinds = kinds if isinstance(kinds, tuple) else (kinds,)
+        if key not in data:
+            raise ValueError(f"{key!r} is missing")
+        # By the exact type: true is an int in Python.
+        if type(data[key]) not in (*kinds, *((int,) if float in kinds else ())):
+            raise ValueError(f"{key!r} is {reprlib.repr(data[key])}")
+    return data
+
+
+def read_json(path: str | os.PathLike, fields: Fields | None = None) -> Any:
+    """The value in a JSON file, which with `fields` is such an object.
+
+    Raises:
+      InputError: the file can't be read or holds something else.
+    """
+    path = os.fspath(path)
+    try:
+        with open(path, "rb") as file:
+            data = parse_json(file.read())
+        return data if fields is None else check_object(data, fields)
+    except OSError as error:
+        raise InputError(
+            f"{path!r} cannot be read ({error.strerror}); restore it."
+        ) from error
+    except ValueError as error:
+        raise InputError(
+            f"{path!r} is damaged ({error}); restore it, or remove it and start again."
+        ) from error
+
+
+def read_rows(
+    path: str | os.PathLike, fields: Fields | None = None
+) -> list[dict[str, Any]]:
     """The objects of a `.jsonl` file; none if it is missing.
 
-    A last line without an end is being written, or was when the run was killed, and
-    is left out.
+    Each has a "step", not before the last one's, and the given fields. A last line
+    without an end is being written, or was when the run was killed, and is left out.
+
+    Raises:
+      InputError: a line holds something else.
     """
     if not os.path.exists(path):
         return []
-    with open(path, encoding="utf-8") as file:
-        return [json.loads(line) for line in file if line.endswith("\n")]
+    with open(path, "rb") as file:
+        *lines, _ = file.read().split(b"\n")
+    rows, last = [], 0
+    for number, line in enumerate(lines, start=1):
+        try:
+            row = check_object(parse_json(line), {"step": int, **(fields or {})})
+            if row["step"] < last:
+                raise ValueError(f"'step' is {row['step']} after {last}")
+        except ValueError as error:
+            raise InputError(
+                f"{os.fspath(path)!r} is damaged in line {number} ({error}); restore "
+                "it, or remove it to go on with an empty one."
+            ) from error
+        rows.append(row)
+        last = row["step"]
+    return rows
 
 
 class RowLog:

@@ -66,10 +66,12 @@ def load_config(argument: str, overrides: Sequence[str] = ()) -> ConfigDict:
         )
         unknown = values(command)[1:]
     except (flags.Error, ValueError) as error:
-        reason = str(error).strip().split("\n")[0].rstrip(".")
+        reason = str(error).strip().splitlines()[0].rstrip(".")
         raise InputError(f"config {argument!r}: {reason}.") from error
     if unknown:
-        raise InputError(f"unknown arguments: {' '.join(unknown)}.")
+        # A line end inside one is shown, not printed.
+        shown = [text if text.isprintable() else repr(text) for text in unknown]
+        raise InputError(f"unknown arguments: {' '.join(shown)}.")
     return values.config
 
 

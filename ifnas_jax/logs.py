@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ifnas_jax import distributed, files
+from ifnas_jax.errors import InputError
 from ifnas_jax.masks import Kept
 from ifnas_jax.methods.interface import Gates
 from ifnas_jax.pruning import Removal
@@ -123,7 +124,7 @@ class CandidateLog:
 
     def __init__(self, directory: str):
         path = os.path.join(directory, "candidates.jsonl")
-        rows = distributed.from_primary(lambda: files.read_rows(path))
+        rows = distributed.from_primary(lambda: _read_candidates(path))
         self._file = None
         if distributed.is_primary():
             self._file = files.RowLog(path, len(rows))
@@ -145,3 +146,19 @@ class CandidateLog:
 def _masked(values: np.ndarray, on: np.ndarray) -> list:
     """Nested lists of values with four decimals, None where not on."""
     return np.where(on, np.round(values, 4), None).tolist()
+
+
+def _read_candidates(path: str) -> list[dict[str, Any]]:
+    """The rows of `candidates.jsonl`, by index.
+
+    Raises:
+      InputError: it is damaged.
+    """
+    rows = files.read_rows(path, {"valid_accuracy": float})
+    for index, row in enumerate(rows):
+        if row["step"] != index:
+            raise InputError(
+                f"{path!r} is damaged: its row {index} has 'step' {row['step']}; "
+                "restore it, or remove it to evaluate all candidates again."
+            )
+    return rows

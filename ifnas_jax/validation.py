@@ -8,61 +8,12 @@ from ifnas_jax import config as config_lib
 from ifnas_jax import cost, pruning
 from ifnas_jax.errors import InputError
 from ifnas_jax.methods import METHODS, sampling
+from ifnas_jax.ranges import check_ranges
 from ifnas_jax.spaces.graph import check_cells
 
 DERIVATIONS = ("auto", "prune", "target", "keep1", "keep2")
 GROUPS = ("modulo", "random", "matched")
 JOBS = ("search", "retrain")
-
-_AT_LEAST_ONE = {
-    "": ("log_every",),
-    "macro": ("search_width",),
-    "sampling": ("period",),
-    "search": ("batch_size", "accumulate", "checkpoint_every"),
-    "retrain": (
-        "batch_size",
-        "accumulate",
-        "epochs",
-        "test_every",
-        "checkpoint_every",
-    ),
-    "pcdarts": ("parts",),
-    "random": ("candidates",),
-}
-_AT_LEAST_ZERO = {
-    "": ("seed",),
-    "macro": ("cells", "search_cells"),
-    "dataset": ("num_classes", "padding", "subset_seed"),
-    "sampling": ("modulus", "interleaved"),
-    "relaxation": ("init_scale",),
-    "search": (
-        "weights_epochs",
-        "beta_epochs",
-        "alpha_epochs",
-        "learning_rate",
-        "momentum",
-        "weight_decay",
-        "clip",
-        "arch_learning_rate",
-        "arch_momentum",
-        "arch_weight_decay",
-        "valid_every",
-    ),
-    "penalty": ("delta", "prune_epochs", "min_removed", "edges", "operators"),
-    "goldnas": ("delta", "share", "weakest", "weak_share"),
-    "bilevel": ("learning_rate", "b1", "b2", "weight_decay"),
-    "random": ("band",),
-    "retrain": (
-        "learning_rate",
-        "warmup_epochs",
-        "final_epochs",
-        "momentum",
-        "weight_decay",
-        "clip",
-        "label_smoothing",
-        "auxiliary_weight",
-    ),
-}
 
 
 def validate(config: ConfigDict) -> None:
@@ -74,6 +25,7 @@ def validate(config: ConfigDict) -> None:
     _one_of("method", config.method, tuple(METHODS))
     _one_of("derive", config.derive, DERIVATIONS)
     _one_of("dtype", config.dtype, ("auto", "float32", "bfloat16"))
+    _one_of("dataset.channels", config.dataset.channels, (1, 3))
     _one_of("dataset.crop", config.dataset.crop, ("pad", "resized"))
     _one_of("dataset.on_unreadable", config.dataset.on_unreadable, ("stop", "skip"))
     _one_of(
@@ -86,18 +38,7 @@ def validate(config: ConfigDict) -> None:
         _one_of("jobs", job, JOBS)
     if not config.jobs:
         raise InputError(f"jobs is empty; name at least one of {list(JOBS)}.")
-    for field, seed in (
-        ("seed", config.seed),
-        ("dataset.subset_seed", config.dataset.subset_seed),
-    ):
-        if seed >= 2**32:
-            raise InputError(f"{field} is {seed}; set it under 2**32.")
-    for group, names in _AT_LEAST_ONE.items():
-        for name in names:
-            _at_least(config, group, name, 1)
-    for group, names in _AT_LEAST_ZERO.items():
-        for name in names:
-            _at_least(config, group, name, 0)
+    check_ranges(config)
     if not 0 <= config.search.threshold < 0.5:
         raise InputError(
             f"search.threshold is {config.search.threshold}, but every gate starts at "
@@ -108,16 +49,11 @@ def validate(config: ConfigDict) -> None:
             f"dataset.valid_fraction is {config.dataset.valid_fraction}; set it "
             "between 0 and 1, both excluded."
         )
-    if config.random.band > 1:
+    if config.dataset.padding >= config.dataset.image_size:
         raise InputError(
-            f"random.band is {config.random.band}, a share of target_madds; set it "
-            "to 1 or less."
+            f"dataset.padding is {config.dataset.padding}, which may shift all of an "
+            f"image of {config.dataset.image_size} pixels away; set it lower."
         )
-    for name in ("b1", "b2"):
-        if config.bilevel[name] >= 1:
-            raise InputError(
-                f"bilevel.{name} is {config.bilevel[name]}; set it under 1."
-            )
     second = config.method == "darts" and config.darts.order == 2
     if second and config.search.accumulate > 1:
         raise InputError(
@@ -209,6 +145,12 @@ def _check_sampling(config: ConfigDict) -> None:
             "'matched' every connection is there already; set it to 0."
         )
     graph = config_lib.space(config)
+    if fields.modulus > max(graph.nodes):
+        raise InputError(
+            f"sampling.modulus is {fields.modulus}, but stages have at most "
+            f"{max(graph.nodes)} nodes, so that groups are empty; set it from 0 to "
+            f"{max(graph.nodes)}."
+        )
     groups = sampling.groups(config, graph)
     sizes = [len(group) for stage in groups for group in stage]
     if fields.groups == "random" and (max(sizes) < 2 or len(groups[0]) < 2):
@@ -216,11 +158,10 @@ def _check_sampling(config: ConfigDict) -> None:
             "sampling.groups is 'random', but in this space a group is one node or all "
             "of them, so that they are the same at random; set it to 'modulo'."
         )
-    added = [
-        sampling.additions(config, graph, groups, index)
+    if fields.interleaved and not any(
+        any(sampling.additions(config, graph, groups, index))
         for index in range(len(groups[0]))
-    ]
-    if fields.interleaved and not any(any(stages) for stages in added):
+    ):
         raise InputError(
             f"sampling.interleaved is {fields.interleaved}, but this space has no "
             "connection that interleaves with a group; set it to 0."
@@ -264,10 +205,3 @@ def _check_budget(config: ConfigDict) -> None:
 def _one_of(field: str, value: Any, choices) -> None:
     if value not in choices:
         raise InputError(f"{field} is {value!r}; choose one of {list(choices)}.")
-
-
-def _at_least(config: ConfigDict, group: str, name: str, least: float) -> None:
-    value = (config[group] if group else config)[name]
-    if not value >= least:  # NaN is refused too
-        field = f"{group}.{name}" if group else name
-        raise InputError(f"{field} is {value}; set it to {least} or more.")

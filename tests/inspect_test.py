@@ -186,7 +186,10 @@ def test_figures(capsys, architecture_file, tmp_path):
         ([f"--config={LCHAIN4}:mnist5k", "--config.space.depth=3"], "depth"),
         ([f"--config={LCHAIN4}:mnist5k", "--config.seed=x"], "seed"),
         ([f"--config={LCHAIN4}:mnist5k", "--other=1"], "other"),
-        ([f"--config={LCHAIN4}:mnist5k", "--config.space.num_precursors=0"], "L|least"),
+        (
+            [f"--config={LCHAIN4}:mnist5k", "--config.space.nodes=(6,6)"],
+            "nodes is (6, 6)",
+        ),
         ([f"--config={LCHAIN4}:mnist5k", "--figure=a.svg", "--group=9"], "0 to 3"),
         ([f"--config={LCHAIN4}:mnist5k", "--figure=a.pdf"], ".svg"),
     ],

@@ -21,6 +21,11 @@ Row = Mapping[str, Any]
 _PHASES = {"weights": "ω", "beta": "+ β", "alpha": "+ α", "prune": "+ pruning"}
 
 
+# What is read of each row of metrics.
+_RETRAIN = {"loss": float, "accuracy": float}
+_SEARCH = {**_RETRAIN, "madds": int, "depth": int}
+
+
 def write_report(workdir: str | os.PathLike) -> list[str]:
     """Draws all that a workdir has data for, as SVG and PNG under `report/`.
 
@@ -44,14 +49,14 @@ def _figures(workdir: str) -> Iterator[tuple[str, Figure]]:
     found = os.path.join(workdir, "search", "architecture.json")
     if os.path.exists(found):
         yield "architecture", drawing.draw_architecture(architecture.load(found))
-    rows = read_rows(os.path.join(workdir, "search", "gates.jsonl"))
+    rows = read_rows(os.path.join(workdir, "search", "gates.jsonl"), {"beta": list})
     if rows:
         yield "gates", gates.draw_gates(rows)
-    search = read_rows(os.path.join(workdir, "search", "metrics.jsonl"))
+    search = read_rows(os.path.join(workdir, "search", "metrics.jsonl"), _SEARCH)
     if search:
         prunings = read_rows(os.path.join(workdir, "search", "prunings.jsonl"))
         yield "cost", draw_cost(search, prunings, _target(workdir))
-    retrain = read_rows(os.path.join(workdir, "retrain", "metrics.jsonl"))
+    retrain = read_rows(os.path.join(workdir, "retrain", "metrics.jsonl"), _RETRAIN)
     if search or retrain:
         yield "training", draw_training(search, retrain)
 

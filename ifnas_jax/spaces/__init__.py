@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from ifnas_jax.errors import InputError
 from ifnas_jax.spaces.darts import darts
 from ifnas_jax.spaces.goldnas import goldnas
-from ifnas_jax.spaces.graph import Space
+from ifnas_jax.spaces.graph import Space, check_size
 from ifnas_jax.spaces.lchain import OPERATORS, lchain
 
 NAMES = ("lchain", "darts", "goldnas")
@@ -30,15 +30,18 @@ def make_space(
     Raises:
       InputError: the name is unknown, or a number is out of range.
     """
-    if name == "lchain":
-        return lchain(num_precursors, nodes, operators)
     if name not in NAMES:
         raise InputError(f"space.name is {name!r}; choose one of {list(NAMES)}.")
-    if len(nodes) != 1:
+    if name == "lchain":
+        space = lchain(num_precursors, nodes, operators)
+    elif len(nodes) != 1:
         raise InputError(
             f"space.nodes is {tuple(nodes)}, but all cells of space {name!r} have as "
             "many nodes; give one number, as in (4,)."
         )
-    if name == "darts":
-        return darts(nodes[0], num_precursors, operators)
-    return goldnas(cells, nodes[0], num_precursors, operators)
+    elif name == "darts":
+        space = darts(nodes[0], num_precursors, operators)
+    else:
+        space = goldnas(cells, nodes[0], num_precursors, operators)
+    check_size(space)
+    return space

@@ -21,6 +21,11 @@ from ifnas_jax.errors import InputError
 
 Edge = tuple[int, int]  # (source node, destination node)
 
+# Of cells, of nodes in a stage, and of nodes times L in a space: beyond these, which
+# are far above the paper's 20 and 448, a number is a slip that would fill the memory.
+MOST = 1000
+_MOST_ENTRIES = 10_000
+
 
 @dataclasses.dataclass(frozen=True)
 class Stage:
@@ -230,15 +235,32 @@ def reduction_cells(cells: int) -> tuple[int, int]:
 
 
 def check_cells(what: str, cells: int) -> None:
-    """Refuses fewer cells than a network takes.
+    """Refuses fewer cells than a network takes, and too many.
 
     Raises:
-      InputError: fewer than three.
+      InputError: fewer than three, or more than `MOST`.
     """
+    if cells > MOST:
+        raise InputError(f"{what} has {cells} cells; set it to {MOST} or less.")
     if cells < 3:
         raise InputError(
             f"{what} has {cells} cells, but two of them reduce and one comes before; "
             "set it to 3 or more."
+        )
+
+
+def check_size(space: Space) -> None:
+    """Refuses a space that is too large to be searched.
+
+    Raises:
+      InputError: a stage has too many nodes, or all have too many candidates.
+    """
+    entries = sum(space.nodes) * space.num_precursors
+    if max(space.nodes) > MOST or entries > _MOST_ENTRIES:
+        raise InputError(
+            f"space.nodes has {max(space.nodes)} nodes in a stage, and the space "
+            f"{entries} times space.num_precursors in all; at most {MOST} and "
+            f"{_MOST_ENTRIES} are possible, so lower one of them."
         )
 
 

@@ -4,7 +4,6 @@ Sections 3.3 and 3.4 of the paper. Connections are (source, destination) pairs o
 node numbers inside one stage.
 """
 
-import itertools
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -27,7 +26,14 @@ def interleave(first: Edge, second: Edge) -> bool:
 
 def count_interleaved(edges: Iterable[Edge]) -> int:
     """Number of interleaved pairs among `edges`."""
-    return sum(interleave(e, f) for e, f in itertools.combinations(list(edges), 2))
+    edges = np.array([(a, b) for a, b in edges if b - a >= 2]).reshape(-1, 2)
+    src, dst = edges.T
+    # As `interleave`, of one with all: in plain Python thousands would take minutes.
+    pairs = sum(
+        int(((np.maximum(src, a) < np.minimum(dst, b)) & (dst != b)).sum())
+        for a, b in edges
+    )
+    return pairs // 2  # Each was met twice.
 
 
 def sampling_groups(stage: Stage, modulus: int) -> tuple[tuple[int, ...], ...]:
@@ -76,18 +82,15 @@ def added_connections(
     interleave with at least one candidate of n, end outside the group and were not
     drawn for an earlier node. A node with fewer such connections takes them all.
     """
+    if not count:
+        return ()
     group = tuple(group)
-    chosen: list[Edge] = []
+    others = [edge for edge in stage.edges() if edge[1] not in group]
+    chosen: set[Edge] = set()
     for node in group:
-        candidates = active_connections(stage, [node])
-        pool = [
-            edge
-            for edge in stage.edges()
-            if edge[1] not in group
-            and edge not in chosen
-            and any(interleave(edge, candidate) for candidate in candidates)
-        ]
+        # What interleaves with any candidate does so with the longest.
+        longest = (stage.precursors(node)[-1], node)
+        pool = [e for e in others if e not in chosen and interleave(e, longest)]
         rng = np.random.default_rng([*seed, node])
-        for index in rng.permutation(len(pool))[:count]:
-            chosen.append(pool[index])
+        chosen |= {pool[index] for index in rng.permutation(len(pool))[:count]}
     return tuple(sorted(chosen, key=lambda edge: (edge[1], edge[0])))

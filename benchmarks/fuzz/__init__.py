@@ -1,0 +1,1 @@
+"""Cases from outside, drawn at random, against what they must lead to."""

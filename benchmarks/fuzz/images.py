@@ -1,0 +1,67 @@
+"""Encoded images: whole ones, and with torn bytes.
+
+A case is the bytes of a JPEG or PNG, and the channels that the network sees. They
+become exactly the pixels of a whole and strict decoding, or an error if that fails.
+"""
+
+import io
+
+import numpy as np
+from hypothesis import strategies as st
+from PIL import Image
+
+from benchmarks.fuzz.faults import faulty_bytes
+from ifnas_jax.data.source import Examples
+
+_MODES = {
+    "PNG": ("1", "L", "LA", "P", "RGB", "RGBA", "I;16"),
+    "JPEG": ("L", "RGB", "CMYK"),
+}
+# What Pillow raises on bytes that are no whole image.
+UNREADABLE = OSError, ValueError, SyntaxError, Image.DecompressionBombError
+
+
+@st.composite
+def _cases(draw):
+    form = draw(st.sampled_from(sorted(_MODES)))
+    mode = draw(st.sampled_from(_MODES[form]))
+    height, width = draw(st.integers(1, 24)), draw(st.integers(1, 24))
+    rng = np.random.default_rng(draw(st.integers(0, 99)))
+    pixels = rng.integers(0, 256, (height, width, 3), np.uint8)
+    if mode == "I;16":
+        image = Image.fromarray(pixels[..., 0].astype(np.uint16) * 257)
+    else:
+        image = Image.fromarray(pixels).convert(mode)
+    options = {"progressive": draw(st.booleans()), "quality": draw(st.integers(5, 95))}
+    file = io.BytesIO()
+    image.save(file, form, **(options if form == "JPEG" else {}))
+    content = file.getvalue()
+    if draw(st.integers(0, 3)):
+        content = draw(faulty_bytes(content))
+    return content, draw(st.sampled_from([1, 3]))
+
+
+CASES = _cases()
+PINNED = [(b"", 3), (b"\x89PNG\r\n\x1a\n", 3), (b"\xff\xd8\xff", 1)]
+
+
+def check(case) -> bool:
+    """Whether an image is read; asserts that this is right, and its pixels."""
+    content, channels = case
+    try:
+        found = Examples([{"image": content, "label": 0}], np.arange(1), channels)[0]
+    except UNREADABLE:
+        found = None
+    try:
+        with Image.open(io.BytesIO(content)) as file:
+            file.load()
+            expected = np.array(file.convert("L" if channels == 1 else "RGB"))
+    except UNREADABLE:
+        expected = None
+    assert (found is None) == (expected is None), case
+    if found is None:
+        return False
+    image = found["image"]
+    assert image.dtype == np.uint8 and image.shape == (*expected.shape[:2], channels)
+    assert np.array_equal(image, expected.reshape(image.shape)), case
+    return True
