@@ -193,18 +193,14 @@ def _open(config: ConfigDict):
 
 def _stored_config(workdir: str) -> dict[str, Any] | None:
     path = os.path.join(workdir, "config.json")
-    if not os.path.exists(path):
-        return None
-    try:
-        stored = files.read_json(path)
-        # Read here, so that a damaged file is noticed here.
-        _ = stored["dataset"]["num_classes"], stored["dtype"]
-    except (ValueError, TypeError, KeyError) as error:
+    if os.path.exists(path):
+        return files.read_json(path, {"dataset": dict})
+    if os.path.exists(os.path.join(workdir, "result.json")):
         raise InputError(
-            f"--workdir {workdir!r} holds a config.json that is no config ({error}); "
-            "restore it, or use another workdir."
-        ) from error
-    return stored
+            f"--workdir {workdir!r} holds a result.json without the config.json that "
+            "it is of; restore that, or use another workdir."
+        )
+    return None
 
 
 def _check_same(config: ConfigDict, stored: dict[str, Any] | None, workdir: str):

@@ -13,6 +13,24 @@ from ifnas_jax.errors import InputError
 
 PACKAGES = ("ifnas_jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 
+# What is shown of a result.
+_SHOWN = {
+    **dict.fromkeys(("top1", "top5"), (float, type(None))),
+    **dict.fromkeys(("madds", "target_madds", "params", "depth"), int),
+    "target_met_by": (str, type(None)),
+}
+
+# What is read of a job's summary.
+_SUMMARY = {
+    "search": {
+        **dict.fromkeys(("search_seconds", "compile_seconds"), float),
+        "target_met_by": (str, type(None)),
+    },
+    "retrain": dict.fromkeys(
+        ("retrain_seconds", "compile_seconds", "top1", "top5"), float
+    ),
+}
+
 
 def versions() -> dict[str, str]:
     """Of Python and the packages that decide what a run computes.
@@ -35,23 +53,9 @@ def versions() -> dict[str, str]:
 def read(workdir: str) -> dict[str, Any] | None:
     """The result, or None if there is none that can be read: it is then made again."""
     try:
-        found = files.read_json(os.path.join(workdir, "result.json"))
-    except (FileNotFoundError, ValueError):
+        return files.read_json(os.path.join(workdir, "result.json"), _SHOWN)
+    except InputError:
         return None
-    numbers = ("madds", "target_madds", "params", "depth")
-    whole = (
-        isinstance(found, dict)
-        and found.keys() >= {"top1", "top5", "target_met_by", *numbers}
-        and all(_is_number(found[key]) for key in numbers)
-        and all(
-            found[key] is None or _is_number(found[key]) for key in ("top1", "top5")
-        )
-    )
-    return found if whole else None
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def is_done(config: ConfigDict, workdir: str) -> bool:
@@ -103,19 +107,7 @@ def write(config: ConfigDict, workdir: str, versions: dict[str, str]) -> None:
 
 def _read_summary(workdir: str, job: str) -> dict[str, Any]:
     path = os.path.join(workdir, job, "summary.json")
-    if not os.path.exists(path):
-        return {}
-    try:
-        found = files.read_json(path)
-    except ValueError as error:
-        found = error
-    if not isinstance(found, dict):
-        last = "architecture.json" if job == "search" else "summary.json"
-        raise InputError(
-            f"{path} is no summary; remove {job}/{last} there, and the same command "
-            "makes it again from the last checkpoint."
-        )
-    return found
+    return files.read_json(path, _SUMMARY[job]) if os.path.exists(path) else {}
 
 
 def show(workdir: str, state: str) -> None:

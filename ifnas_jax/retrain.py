@@ -331,14 +331,14 @@ def _restore(checkpoints: Checkpoints, job: Retrain):
 
 
 def _is_trained(job: Retrain, path: str) -> bool:
-    """Whether there is a summary of this architecture's training that can be read."""
-    try:
-        facts = files.read_json(path)
-    except (FileNotFoundError, ValueError):
-        return False  # It is made again, from the last checkpoint.
-    if not isinstance(facts, dict) or "architecture" not in facts:
+    """Whether there is a summary, which is of this architecture's training.
+
+    Raises:
+      InputError: it can't be read, or is of another.
+    """
+    if not os.path.exists(path):
         return False
-    _check_trained(job, facts, path)
+    _check_trained(job, files.read_json(path, {"architecture": int}), path)
     return True
 
 
