@@ -152,6 +152,13 @@ def together(function: Callable[[], Any]) -> Any:
     return result
 
 
+def total(count: int) -> int:
+    """The sum of every process' count."""
+    if jax.process_count() == 1:
+        return count
+    return int(multihost_utils.process_allgather(np.array(count)).sum())
+
+
 def catch_termination() -> None:
     """From now on `preempted` says whether SIGTERM came.
 

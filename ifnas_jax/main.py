@@ -132,8 +132,9 @@ def run(config: ConfigDict, workdir: str, cluster: Cluster | None = None) -> Non
         from ifnas_jax.retrain import retrain
 
         retrain(config, dataset, workdir)
+    skipped = _skipped(dataset)
     if _is_first(cluster):
-        result.write(config, workdir, versions)
+        result.write(config, workdir, versions, skipped)
         result.show(workdir, "is done")
     distributed.barrier("the run is done")
 
@@ -189,6 +190,14 @@ def _open(config: ConfigDict):
     distributed.from_primary(open_once)
     distributed.together(open_once)
     return opened[0]
+
+
+def _skipped(dataset) -> int:
+    """Images, over all processes, that this start met and could not decode."""
+    from ifnas_jax import distributed
+
+    parts = (dataset.train, dataset.valid, dataset.test)
+    return distributed.total(sum(len(part.skipped) for part in parts))
 
 
 def _stored_config(workdir: str) -> dict[str, Any] | None:

@@ -66,8 +66,16 @@ def is_done(config: ConfigDict, workdir: str) -> bool:
     return "retrain" not in config.jobs or found["top1"] is not None
 
 
-def write(config: ConfigDict, workdir: str, versions: dict[str, str]) -> None:
+def write(
+    config: ConfigDict, workdir: str, versions: dict[str, str], skipped: int
+) -> None:
     """Writes `result.json` and the figures, of what the jobs left.
+
+    Args:
+      config: as the run resolved it.
+      workdir: of the run.
+      versions: of `versions`.
+      skipped: images that the last start could not decode.
 
     Raises:
       InputError: a job's summary can't be read.
@@ -98,6 +106,7 @@ def write(config: ConfigDict, workdir: str, versions: dict[str, str]) -> None:
         "target_madds": config.target_madds,
         "target_met_by": search.get("target_met_by"),
         "depth": architecture.depth(),
+        "skipped_images": skipped,
         "versions": versions,
         "devices": distributed.describe_devices(),
     }
@@ -122,4 +131,6 @@ def show(workdir: str, state: str) -> None:
     print(f"  MAdds        {result['madds'] / 1e6:.2f}M{met}")
     print(f"  parameters   {result['params'] / 1e6:.3f}M")
     print(f"  depth        {result['depth']}")
+    if result.get("skipped_images"):
+        print(f"  skipped      {result['skipped_images']} images that are not whole")
     print(f"  figures      {os.path.join(workdir, 'report')}")
