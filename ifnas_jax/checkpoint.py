@@ -23,6 +23,16 @@ from ifnas_jax.errors import DivergedError, InputError, StorageError
 _FILE_ERRORS = (OSError, ValueError, KeyError, TypeError)
 
 
+def _is_news(record: Any) -> bool:
+    """Not what Orbax' threads log, with a traceback, and then raise to us."""
+    message = record.getMessage()
+    known = "_SignalingThread.run()", "callback in background save thread"
+    return not any(words in message for words in known)
+
+
+logging.get_absl_logger().addFilter(_is_news)
+
+
 class Checkpoints:
     """The checkpoints under one directory, the two newest kept."""
 

@@ -1,7 +1,6 @@
 """A run that is stopped in any way goes on, and ends with the same bytes."""
 
 import os
-import resource
 import shutil
 import signal
 import time
@@ -107,10 +106,8 @@ def test_a_checkpoint_says_what_was_found_without_code(finished):
 def test_a_full_disk_is_said_and_nothing_is_lost(finished, tiny_flags, tmp_path):
     """Files of a checkpoint's size can't be written, in the middle of the search."""
 
-    def limit():
-        resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, resource.RLIM_INFINITY))
-
-    process = start(tiny_flags(tmp_path), preexec_fn=limit)
+    limited = ["bash", "-c", 'ulimit -S -f 60 && exec "$@"', "--"]
+    process = start(tiny_flags(tmp_path), under=limited)
     output = finish(process, code=4)
     assert "Traceback" not in output
     assert "cannot write the checkpoints in" in output.splitlines()[-1]

@@ -25,9 +25,12 @@ def contents(workdir):
     return {name: (pathlib.Path(workdir) / name).read_bytes() for name in SAME}
 
 
-def start(flags, devices=1, **options):
-    """Starts a run whose warnings are errors, on so many CPU devices."""
-    command = [sys.executable, "-W", "error", "-m", "ifnas_jax.main", *flags]
+def start(flags, devices=1, under=()):
+    """Starts a run whose warnings are errors, on so many CPU devices.
+
+    `under` is a command that runs it, such as one that sets limits.
+    """
+    command = [*under, sys.executable, "-W", "error", "-m", "ifnas_jax.main", *flags]
     count = f"--xla_force_host_platform_device_count={devices}"
     return subprocess.Popen(
         command,
@@ -35,7 +38,6 @@ def start(flags, devices=1, **options):
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        **options,
     )
 
 
