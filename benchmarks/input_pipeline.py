@@ -79,17 +79,16 @@ def plain_normalise(image: Image.Image, config) -> np.ndarray:
 def plain_jitter(image: Image.Image, rng, strengths) -> Image.Image:
     """As torchvision's ColorJitter does with PIL images."""
     enhancers = (ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color)
+    factors = [rng.uniform(1 - strength, 1 + strength) for strength in strengths[:3]]
+    shift = rng.uniform(-strengths[3], strengths[3])
     for which in rng.permutation(4):
         if which < 3:
-            factor = rng.uniform(1 - strengths[which], 1 + strengths[which])
-            image = enhancers[which](image).enhance(factor)
+            image = enhancers[which](image).enhance(factors[which])
             continue
         hue, saturation, value = image.convert("HSV").split()
         levels = np.array(hue, np.uint8)
-        levels += np.int32(rng.uniform(-strengths[3], strengths[3]) * 255).astype(
-            np.uint8
-        )
-        hue = Image.fromarray(levels, "L")
+        levels += np.int32(shift * 255).astype(np.uint8)
+        hue = Image.fromarray(levels)
         image = Image.merge("HSV", (hue, saturation, value)).convert("RGB")
     return image
 
@@ -114,11 +113,9 @@ def plain_eval(data: bytes, config) -> np.ndarray:
     with Image.open(io.BytesIO(data)) as file:
         image = file.convert("RGB")
     short = round(config.image_size * 256 / 224)
-    scale = short / min(image.size)
-    size = (int(image.width * scale), int(image.height * scale))
+    size = tuple(int(short * side / min(image.size)) for side in image.size)
     image = image.resize(size, Image.Resampling.BILINEAR)
-    left = (image.width - config.image_size) // 2
-    top = (image.height - config.image_size) // 2
+    left, top = (round((side - config.image_size) / 2) for side in size)
     box = (left, top, left + config.image_size, top + config.image_size)
     return plain_normalise(image.crop(box), config)
 

@@ -215,14 +215,16 @@ def _stored_config(workdir: str) -> dict[str, Any] | None:
 def _check_same(config: ConfigDict, stored: dict[str, Any] | None, workdir: str):
     """Refuses a workdir whose run was of another config.
 
-    `jobs` may differ, to retrain later; so may where the data is.
+    `jobs` may differ, to retrain later; so may where the data is, and whether what
+    can't be read of it is skipped: a run stops at the first such example.
     """
     if stored is None:
         return
+    free = ("jobs", "dataset.data_dir", "dataset.on_unreadable")
     differing = [
         field
         for field in config_lib.differences(config, stored)
-        if field.split(" ")[0] not in ("jobs", "dataset.data_dir")
+        if field.split(" ")[0] not in free
     ]
     if differing:
         raise InputError(

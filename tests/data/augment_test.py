@@ -3,9 +3,12 @@ import functools
 
 import numpy as np
 import pytest
+from official_tars import encode, photograph
 from PIL import Image
 
+from benchmarks.input_pipeline import plain_eval, plain_train
 from ifnas_jax.data import augment
+from ifnas_jax.data.decode import decode
 from ifnas_jax.errors import InputError
 
 
@@ -69,6 +72,26 @@ def test_same_key_same_image(crop, colour, settings):
     assert first.shape == (28, 28, 3)
     assert np.array_equal(first, transform(colour, rng(1)))
     assert not np.array_equal(first, transform(colour, rng(2)))
+
+
+@pytest.mark.parametrize("size", [(120, 90), (61, 100)])
+def test_images_are_those_of_a_loop_over_pil(size, settings):
+    config = settings(
+        crop="resized",
+        flip=True,
+        jitter=(0.4, 0.4, 0.4, 0.2),
+        mean=(0.485, 0.456, 0.406),
+        std=(0.229, 0.224, 0.225),
+    )
+    data = encode(photograph(1, size), quality=90)
+    train, evaluate = augment.train_transform(config), augment.eval_transform(config)
+    row = np.empty((28, 28, 3), np.float32)
+    for key in range(10):  # Mirrored or not, jittered in different orders.
+        expected = plain_train(data, rng(key), config)
+        train(decode(data, 3), rng(key), out=row)
+        np.testing.assert_allclose(row, expected, atol=1e-6)
+    evaluate(decode(data, 3), out=row)
+    np.testing.assert_allclose(row, plain_eval(data, config), atol=1e-6)
 
 
 @pytest.mark.parametrize(("height", "width"), [(20, 30), (200, 10), (10, 200)])
