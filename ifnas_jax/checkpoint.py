@@ -24,10 +24,8 @@ _FILE_ERRORS = (OSError, ValueError, KeyError, TypeError)
 
 
 def _is_news(record: Any) -> bool:
-    """Not what Orbax' threads log, with a traceback, and then raise to us."""
-    message = record.getMessage()
-    known = "_SignalingThread.run()", "callback in background save thread"
-    return not any(words in message for words in known)
+    """Not the tracebacks that Orbax logs of what it then raises to us."""
+    return not (record.exc_info and f"{os.sep}orbax{os.sep}" in record.pathname)
 
 
 logging.get_absl_logger().addFilter(_is_news)
@@ -123,7 +121,7 @@ class Checkpoints:
             except InputError:
                 raise
             except _FILE_ERRORS as error:
-                problem = str(error).split("\n")[0]
+                problem = str(error).split("\n")[0][:200]
             logging.warning(
                 "checkpoint %s/%d is unreadable (%s); falling back to the one before.",
                 self._directory,
