@@ -5,8 +5,8 @@
 
 A case is one input: a command line of a config, an architecture file, a log. What a
 module of this folder says of its kind must hold for each; the first for which it does
-not ends the command with the smallest such case, and nothing is written. About ten
-minutes on two cores.
+not ends the command with the smallest such case, and nothing is written. About a
+quarter of an hour on one core.
 """
 
 import argparse

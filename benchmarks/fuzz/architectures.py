@@ -120,7 +120,7 @@ def _changed(**changes) -> bytes:
 
 
 CASES = _cases()
-# Each was read though it is not valid, or left a traceback, or filled the memory.
+# What was read though it is not valid, until it was mended; and the like.
 PINNED = [
     _changed(comment="x"),
     _changed().replace(b'"nodes": 1', b'"nodes": 1, "name": "x"'),

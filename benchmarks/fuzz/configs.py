@@ -130,7 +130,7 @@ def _cases(draw):
 
 CASES = _cases()
 LCHAIN4 = f"{ROOT / 'lchain4.py'}:mnist5k"
-# Each was accepted, or left a traceback, or took minutes or the memory.
+# What was accepted, or took minutes or the memory, until it was mended; and the like.
 PINNED = [
     (LCHAIN4, overrides)
     for overrides in (
