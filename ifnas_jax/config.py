@@ -279,14 +279,21 @@ def resolve(config: ConfigDict, stored: dict[str, Any] | None) -> None:
         config.derive = derivation(config)
     if stored is None:
         return
+    names = stored["dataset"].get("classes", [])
+    if not isinstance(names, list) or not all(isinstance(x, str) for x in names):
+        raise InputError(
+            f"config.json of the workdir has dataset.classes {names!r}, which no run "
+            "leaves; restore it, or use another workdir."
+        )
     classes, dtype = stored["dataset"].get("num_classes"), stored.get("dtype")
     if type(classes) is not int or classes < 1 or dtype not in ("float32", "bfloat16"):
         raise InputError(
             f"config.json of the workdir has dataset.num_classes {classes!r} and dtype "
             f"{dtype!r}, which no run leaves; restore it, or use another workdir."
         )
-    if not config.dataset.classes:
-        config.dataset.classes = tuple(stored["dataset"].get("classes", ()))
+    # Those of any other set stay as they are given.
+    if config.dataset.name == "imagenet100" and not config.dataset.classes:
+        config.dataset.classes = tuple(names)
     config.dataset.num_classes = config.dataset.num_classes or classes
     config.dtype = dtype if config.dtype == "auto" else config.dtype
 

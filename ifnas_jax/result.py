@@ -51,19 +51,21 @@ def versions() -> dict[str, str]:
 
 
 def read(workdir: str) -> dict[str, Any] | None:
-    """The result, or None if there is none that can be read: it is then made again."""
-    try:
-        return files.read_json(os.path.join(workdir, "result.json"), _SHOWN)
-    except InputError:
-        return None
+    """The result, or None if there is none yet.
+
+    Raises:
+      InputError: it is damaged.
+    """
+    path = os.path.join(workdir, "result.json")
+    return files.read_json(path, _SHOWN) if os.path.exists(path) else None
 
 
 def is_done(config: ConfigDict, workdir: str) -> bool:
     """Whether the workdir's result covers the jobs that are asked for."""
     found = read(workdir)
-    if found is None:
-        return False
-    return "retrain" not in config.jobs or found["top1"] is not None
+    return found is not None and (
+        "retrain" not in config.jobs or found["top1"] is not None
+    )
 
 
 def write(

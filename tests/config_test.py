@@ -97,7 +97,7 @@ def test_what_stands_for_a_value_is_resolved(
 def test_classes_that_were_drawn_are_those_of_the_run_that_goes_on():
     stored = load_config(f"{CONFIGS / 'lchain4'}.py:imagenet100")
     config_lib.resolve(stored, None)
-    stored.dataset.classes = ("n01443537", "n01537544")
+    stored.dataset.classes, stored.dtype = ("n01443537", "n01537544"), "float32"
     stored = json.loads(config_lib.to_json(stored))
 
     config = load_config(f"{CONFIGS / 'lchain4'}.py:imagenet100")
