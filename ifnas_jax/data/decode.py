@@ -13,7 +13,6 @@ import numpy as np
 import simplejpeg
 from PIL import Image
 
-_COLOURS = {1: "GRAY", 3: "RGB"}
 _MODES = {1: "L", 3: "RGB"}
 # What PIL raises on damaged or hostile files.
 _PIL_ERRORS = (
@@ -33,7 +32,7 @@ class DecodeError(ValueError):
 def decode(data: bytes, channels: int) -> np.ndarray:
     """Decodes an image of any format that PIL knows.
 
-    The pixels are PIL's, also those of JPEGs (CMYK: within 1 of 255), for which
+    The pixels are PIL's, also those of JPEGs (CMYK: within 2 of 255), for which
     libjpeg-turbo is asked directly: PIL goes by way of four bytes a pixel.
 
     Args:
@@ -48,7 +47,7 @@ def decode(data: bytes, channels: int) -> np.ndarray:
     """
     if data.startswith(b"\xff\xd8"):
         try:
-            return simplejpeg.decode_jpeg(data, _COLOURS[channels])
+            return _decode_jpeg(data, channels)
         except ValueError as error:
             if _lacks_pixels(str(error)):
                 raise DecodeError(str(error)) from error
@@ -58,6 +57,16 @@ def decode(data: bytes, channels: int) -> np.ndarray:
             return np.atleast_3d(np.array(file.convert(_MODES[channels])))
     except _PIL_ERRORS as error:
         raise DecodeError(str(error)) from error
+
+
+def _decode_jpeg(data: bytes, channels: int) -> np.ndarray:
+    """A JPEG's pixels; ValueError if libjpeg warns."""
+    if channels == 3:
+        return simplejpeg.decode_jpeg(data, "RGB")
+    if simplejpeg.decode_jpeg_header(data)[2] == "Gray":
+        return simplejpeg.decode_jpeg(data, "GRAY")
+    colours = Image.fromarray(simplejpeg.decode_jpeg(data, "RGB"))
+    return np.atleast_3d(np.array(colours.convert("L")))
 
 
 def _lacks_pixels(message: str) -> bool:
