@@ -12,7 +12,8 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from ifnas_jax import config as config_lib
-from ifnas_jax import retrain, training
+from ifnas_jax import retrain_step as steps
+from ifnas_jax import training
 from ifnas_jax.architecture import Architecture, from_kept, load
 from ifnas_jax.checks import check_architecture
 from ifnas_jax.errors import InputError
@@ -83,12 +84,12 @@ def retrain_step(config: ConfigDict, count: int, architecture: Architecture) -> 
       count: of devices, which divides the batch.
       architecture: of the network.
     """
-    network = retrain.make_network(config, architecture)
+    network = steps.make_network(config, architecture)
     epoch = max(1, EXAMPLES // config.retrain.batch_size)
-    optimizer = retrain.make_optimizer(config, epoch)
-    state = jax.eval_shape(retrain.make_init(config, network, optimizer))
+    optimizer = steps.make_optimizer(config, epoch)
+    state = jax.eval_shape(steps.make_init(config, network, optimizer))
     batch = _batch(config, config.retrain.batch_size, count)
-    function = retrain.make_step(config, network, optimizer)
+    function = steps.make_step(config, network, optimizer)
     return Step(function, (state, batch), state.params)
 
 

@@ -11,8 +11,8 @@ import pytest
 from ifnas_jax import config as config_lib
 from ifnas_jax import distributed, training
 from ifnas_jax.architecture import from_kept
-from ifnas_jax.retrain import (
-    Whole,
+from ifnas_jax.retrain import Whole
+from ifnas_jax.retrain_step import (
     initial_state,
     make_network,
     make_optimizer,
