@@ -238,6 +238,8 @@ def _say(text: str) -> None:
 
 def _size(count: int) -> str:
     """Of bytes."""
+    if count < 2**20:
+        return f"{count} B"
     if count < 2**30:
         return f"{count / 2**20:.1f} MiB"
     return f"{count / 2**30:.2f} GiB"

@@ -1,0 +1,54 @@
+"""What full-size steps take of a TPU, compiled ahead of time.
+
+    python -m benchmarks.preflight --json=benchmarks/results/preflight.json
+
+A command whose row is in the file already is not repeated: on two cores one takes from
+3 to 15 minutes. Memory and collectives are the compiler's; seconds are this machine's.
+"""
+
+import argparse
+import json
+import os
+import shlex
+import subprocess
+import sys
+
+from ifnas_jax import files
+
+CHAINS = [f"--config=configs/lchain{length}.py" for length in (4, 6, 8)]
+COMMANDS = [
+    # 64 images a chip.
+    *([chain, "--topology=v5e:2x2"] for chain in CHAINS),
+    [CHAINS[0], "--topology=v5e:4x4"],
+    # 128 images a chip.
+    [
+        CHAINS[0],
+        "--topology=v5e:2x2",
+        "--job=retrain",
+        "--config.retrain.batch_size=512",
+    ],
+]
+
+
+def main(argv=None) -> None:
+    """Runs what is missing and writes it."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--json", required=True, help="where to write the rows")
+    path = parser.parse_args(argv).json
+    rows = files.read_json(path) if os.path.exists(path) else []
+    done = [row["command"] for row in rows]
+    for options in COMMANDS:
+        command = f"python -m ifnas_jax.preflight {shlex.join(options)}"
+        if command in done:
+            continue
+        print(command, flush=True)
+        run = [sys.executable, "-m", "ifnas_jax.preflight", *options, "--json"]
+        out = subprocess.run(run, stdout=subprocess.PIPE, check=True).stdout
+        rows.append({"command": command, **json.loads(out)})
+        files.write_json(path, rows)
+
+
+if __name__ == "__main__":
+    main()
