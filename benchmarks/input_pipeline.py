@@ -14,6 +14,7 @@ import importlib.metadata
 import importlib.util
 import io
 import itertools
+import os
 import pathlib
 import platform
 import sys
@@ -44,7 +45,7 @@ PHOTOGRAPHS = {
     ),
 }
 WIDTH, HEIGHT, QUALITY = 500, 375, 96
-BATCH, REPEATS = 64, 5
+BATCH, REPEATS = 64, 9
 
 
 def jpegs() -> list[bytes]:
@@ -237,7 +238,9 @@ def main() -> None:
         result = {
             "command": f"python -m benchmarks.input_pipeline {' '.join(sys.argv[1:])}",
             "images": f"{WIDTH}x{HEIGHT} JPEG, mean {np.mean([*map(len, data)]):.0f} B",
-            "machine": platform.machine(),
+            "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+            # Of the minute before: with other work beside it only ratios count.
+            "load": os.getloadavg()[0],
             "versions": {name: importlib.metadata.version(name) for name in packages},
             "rows": rows,
         }

@@ -1,9 +1,9 @@
 """Decoding: all pixels of an encoded image, or an error, never filler.
 
-JPEGs are decoded whole, also where only a crop of them is used: among the packages
-with wheels only TensorFlow decodes a part, and it would save a quarter of the
-decoding (`benchmarks/input_pipeline.py`). So whether a file can be read does not
-depend on which crop was drawn.
+JPEGs are decoded whole, also where only a crop of them is used: TensorFlow, which can
+decode a part, takes longer for it than libjpeg-turbo for the whole
+(`benchmarks/input_pipeline.py`). So whether a file can be read does not depend on
+which crop was drawn.
 """
 
 import io
