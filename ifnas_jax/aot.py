@@ -15,6 +15,8 @@ from jax.experimental import topologies
 from ifnas_jax import tpu, training
 from ifnas_jax.errors import InputError
 
+# Rows in a tile of a TPU's memory: batches that are looked for are multiples of it.
+TILE = 8
 # An instruction of a compiled program, such as
 # "%all-reduce.6 = (f32[64,10]{1,0:T(8,128)}, f32[]) all-reduce(%fusion.1, %div.2), ..."
 _COLLECTIVE = re.compile(
@@ -176,3 +178,30 @@ def _array_bytes(match: re.Match) -> int:
     for length in filter(None, match[3].split(",")):
         size *= int(length)
     return size
+
+
+def largest_batch(fits: Callable[[int], bool], guess: int, most: int) -> int:
+    """The largest multiple of `TILE` that fits, if all smaller ones then do.
+
+    Steps away from the guess, each twice as far as the last, then halves: a good guess
+    takes two trials.
+
+    Args:
+      fits: says so of a batch.
+      guess: where to begin.
+      most: not exceeded.
+
+    Returns:
+      The batch; 0 if not even `TILE` fits.
+    """
+    top = most // TILE * TILE + TILE
+    low, high, step = 0, top, TILE
+    guess = min(max(guess // TILE * TILE, TILE), top - TILE)
+    while high - low > TILE:
+        low, high = (guess, high) if fits(guess) else (low, guess)
+        if low and high < top:
+            guess = (low + high) // (2 * TILE) * TILE
+        else:
+            guess = min(low + step, top - TILE) if low else max(high - step, TILE)
+        step *= 2
+    return low

@@ -27,9 +27,6 @@ from ifnas_jax.validation import validate
 if TYPE_CHECKING:
     from ifnas_jax.aot import Program
 
-# Rows in a tile of a TPU's memory: batches that are looked for are multiples of it.
-TILE = 8
-
 
 class Trial(NamedTuple):
     """A compilation of the step for one batch.
@@ -161,8 +158,9 @@ def preflight(
         **_facts(first, count),
     }
     if arguments.find_batch:
+        guess = _guess(attempt, first.batch)
         most = shapes.EXAMPLES // count
-        largest = largest_batch(lambda batch: attempt(batch).fits, first.batch, most)
+        largest = aot.largest_batch(lambda batch: attempt(batch).fits, guess, most)
         facts["largest_batch"] = {
             "device": largest,
             "global": largest * count,
@@ -186,25 +184,15 @@ def _load(arguments: argparse.Namespace, overrides: Sequence[str]) -> ConfigDict
     return config
 
 
-def largest_batch(fits: Callable[[int], bool], start: int, most: int) -> int:
-    """The largest multiple of `TILE` that fits, if all smaller ones then do.
-
-    Args:
-      fits: says so of a batch.
-      start: where to begin; doubled while it fits.
-      most: not exceeded.
-
-    Returns:
-      The batch; 0 if not even `TILE` fits.
-    """
-    low, high = 0, max(TILE, start // TILE * TILE)
-    while high <= most and fits(high):
-        low, high = high, 2 * high
-    high = min(high, most // TILE * TILE + TILE)
-    while high - low > TILE:
-        middle = (low + high) // (2 * TILE) * TILE
-        low, high = (middle, high) if fits(middle) else (low, middle)
-    return low
+def _guess(attempt: Callable[[int], Trial], batch: int) -> int:
+    """About where memory is full, since it grows in proportion to the batch."""
+    one, two = attempt(batch), attempt(2 * batch)
+    if one.needed is None:
+        return batch // 2
+    if two.needed is None:
+        return batch * 3 // 2
+    slope = max((two.needed - one.needed) / batch, 1)
+    return int(batch + (one.available - one.needed) / slope)
 
 
 def _facts(trial: Trial, count: int) -> dict[str, Any]:
@@ -262,7 +250,7 @@ def _table(facts: dict[str, Any]) -> str:
         (
             "devices",
             f"{facts['devices']} × {kind} ({facts['topology']}), "
-            f"{facts['processes']} processes",
+            f"processes: {facts['processes']}",
         ),
         ("batch", f"{batch['device']} images a device, {batch['global']} over all"),
         ("compiled in", f"{facts['compile_seconds']} s"),
@@ -278,7 +266,7 @@ def _table(facts: dict[str, Any]) -> str:
         share = f"{_size(memory['needed'])} of {_size(memory['available'])} a device"
         rows.append(("fits" if facts["fits"] else "does not fit", share))
         for entry in facts["collectives"]:
-            size = f"{entry['count']}, {_size(entry['bytes'])} a device"
+            size = f"{entry['count']} of {_size(entry['bytes'])} in all"
             rows.append((entry["kind"], size))
         rows.append(("gradients", _size(facts["params_bytes"])))
     if "largest_batch" in facts:
