@@ -39,9 +39,10 @@ SMALL = {
     "search.weights_epochs": 0.06,
     "search.beta_epochs": 0.03,
     "search.alpha_epochs": 0.03,
-    "search.max_epochs": 3.0,
+    "search.max_epochs": 2.0,
     "search.arch_learning_rate": 0.5,
     "search.valid_every": 4,
+    "search.checkpoint_every": 1,
     "penalty.delta": 0.1,
     "penalty.prune_epochs": 2.0,
     "retrain.batch_size": 100,
@@ -84,9 +85,9 @@ def progress(workdir: pathlib.Path) -> tuple[str, int]:
     return "search", 0
 
 
-def is_saving(workdir: pathlib.Path) -> bool:
-    """Whether a checkpoint is being written."""
-    return any(workdir.glob("*/checkpoints/*tmp*"))
+def unfinished(workdir: pathlib.Path) -> set[pathlib.Path]:
+    """The folders of checkpoints that are being written, or were when it was killed."""
+    return set(workdir.glob("*/checkpoints/*tmp*"))
 
 
 def kill(workdir, overrides, seconds: float | None) -> dict | None:
@@ -95,12 +96,13 @@ def kill(workdir, overrides, seconds: float | None) -> dict | None:
     Returns:
       The moment; None if the run was done before it came.
     """
-    process, before = start(workdir, overrides), progress(workdir)
+    before, left = progress(workdir), unfinished(workdir)
+    process = start(workdir, overrides)
     while process.poll() is None and progress(workdir) == before:
         time.sleep(0.005)
     deadline = time.monotonic() + (60.0 if seconds is None else seconds)
     while process.poll() is None and time.monotonic() < deadline:
-        if seconds is None and is_saving(workdir):
+        if seconds is None and unfinished(workdir) - left:
             break
         time.sleep(0.001)
     process.send_signal(signal.SIGKILL)
@@ -108,7 +110,7 @@ def kill(workdir, overrides, seconds: float | None) -> dict | None:
     if process.returncode != -signal.SIGKILL:
         return None
     job, step = progress(workdir)
-    return {"job": job, "step": step, "saving": is_saving(workdir)}
+    return {"job": job, "step": step, "saving": bool(unfinished(workdir) - left)}
 
 
 def compare(workdir: pathlib.Path, undisturbed: pathlib.Path) -> list[str]:

@@ -47,6 +47,8 @@ class Checkpoints:
         )
         options = ocp.CheckpointManagerOptions(
             max_to_keep=2,
+            # What a kill left half-written.
+            cleanup_tmp_directories=True,
             multiprocessing_options=alone
             if jax.process_count() > 1
             else ocp.options.MultiprocessingOptions(),
