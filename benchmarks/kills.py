@@ -106,9 +106,11 @@ def kill(workdir, overrides, seconds: float | None) -> dict | None:
             break
         time.sleep(0.001)
     process.send_signal(signal.SIGKILL)
-    process.communicate()
-    if process.returncode != -signal.SIGKILL:
+    output, _ = process.communicate()
+    if process.returncode == 0:
         return None
+    if process.returncode != -signal.SIGKILL:
+        sys.exit(f"a run ended with {process.returncode}:\n{output.decode()}")
     job, step = progress(workdir)
     return {"job": job, "step": step, "saving": bool(unfinished(workdir) - left)}
 

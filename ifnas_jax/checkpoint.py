@@ -57,6 +57,9 @@ class Checkpoints:
         try:
             os.makedirs(self._directory, exist_ok=True)
             self._manager = ocp.CheckpointManager(self._directory, options=options)
+            # Orbax would ask JAX whether all are to stop, in this process alone and
+            # with numbers of its own: that is for `distributed.preempted`.
+            self._manager.reached_preemption = lambda step: False
         except OSError as error:
             raise self._cannot("write", error) from error
 

@@ -7,7 +7,9 @@ program on the same arguments, and meet in every step.
 
 import itertools
 import json
+import os
 import signal
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -50,6 +52,14 @@ def start(cluster: Cluster) -> None:
             "--coordinator, --processes and --process and that all were started, or "
             "say --distributed=off."
         ) from error
+    sys.excepthook = _leave
+
+
+def _leave(*error) -> None:
+    """After an error that nobody expected, the others must not be waited for."""
+    sys.__excepthook__(*error)
+    sys.stderr.flush()
+    os._exit(1)
 
 
 def is_primary() -> bool:

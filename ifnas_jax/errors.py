@@ -19,5 +19,8 @@ class StorageError(RuntimeError):
     """
 
 
-class PreemptedError(Exception):
-    """SIGTERM came, and a checkpoint is saved. The command line exits with 75."""
+class PreemptedError(BaseException):
+    """SIGTERM came, and a checkpoint is saved. The command line exits with 75.
+
+    Like KeyboardInterrupt it comes out of any code, and is no `Exception`.
+    """

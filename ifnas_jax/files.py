@@ -171,6 +171,10 @@ class RowLog:
         self._file.write(json.dumps(row) + "\n")
         self._file.flush()
 
+    def sync(self) -> None:
+        """Returns when the rows are on the disk, for what counts on them."""
+        os.fsync(self._file.fileno())
+
     def close(self) -> None:
         """Closes the file."""
         self._file.close()

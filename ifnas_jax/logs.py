@@ -45,6 +45,11 @@ class MetricsLog:
         if self._events:
             self._events.write(row)
 
+    def sync(self) -> None:
+        """Returns when the rows are on the disk: a checkpoint follows."""
+        if self._primary:
+            self._file.sync()
+
     def close(self) -> None:
         """Waits until all is written."""
         if self._primary:
@@ -111,6 +116,13 @@ class SearchLogs:
                 row = {"step": step, **removal._asdict()}
                 self._removals.write(row | ({"final": True} if final else {}))
 
+    def sync(self) -> None:
+        """Returns when the rows are on the disk: a checkpoint follows."""
+        self._metrics.sync()
+        if self._primary:
+            self._gates.sync()
+            self._removals.sync()
+
     def close(self) -> None:
         """Waits until all is written."""
         if self._primary:
@@ -136,6 +148,7 @@ class CandidateLog:
         self.accuracies.append(accuracy)
         if self._file:
             self._file.write({"step": index, "valid_accuracy": accuracy})
+            self._file.sync()
 
     def close(self) -> None:
         """Waits until all is written."""

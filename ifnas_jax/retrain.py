@@ -119,9 +119,11 @@ def retrain(config: ConfigDict, dataset: Dataset, workdir: str) -> None:
             clock = clock._replace(compile_seconds=clock.compile_seconds + seconds)
             writers = Writers(checkpoints, logs, progress)
             meter = training.Meter(rows)
-            clock = _loop(job, steps, state, clock, meter, batches, writers)
+            state, clock = _loop(job, steps, state, clock, meter, batches, writers)
+            last = distributed.from_primary(lambda: logs.rows[-1] if logs.rows else {})
+            if "test_top1" not in last:  # The log of a trained network was lost.
+                last = {f"test_{key}": x for key, x in steps.test(state).items()}
     if distributed.is_primary():
-        last = logs.rows[-1]
         summary = {
             "steps": job.total,
             "architecture": job.architecture,
@@ -133,7 +135,7 @@ def retrain(config: ConfigDict, dataset: Dataset, workdir: str) -> None:
         files.write_json(path, summary)
 
 
-def _loop(job, steps, state, clock, meter, batches, writers) -> Clock:
+def _loop(job, steps, state, clock, meter, batches, writers) -> tuple[State, Clock]:
     """Trains to the end."""
     fields, step, shown = job.config.retrain, int(state.step), {}
     started = time.perf_counter() - clock.seconds
@@ -153,12 +155,13 @@ def _loop(job, steps, state, clock, meter, batches, writers) -> Clock:
         clock = clock._replace(seconds=time.perf_counter() - started)
         preempted = distributed.preempted()
         if preempted or (ended and epoch % fields.checkpoint_every == 0):
+            writers.logs.sync()
             facts = {"architecture": job.architecture, "rows": meter.rows()}
             writers.checkpoints.save(step, state._asdict(), facts | clock._asdict())
         if preempted:
             raise PreemptedError
     check_finite(jax.device_get(state), step)
-    return clock
+    return state, clock
 
 
 def _load(path: str) -> tuple[Architecture, int]:

@@ -113,6 +113,9 @@ def _train(job: Search, dataset: Dataset, directory: str):
             final = jax.device_get(state)
             check_finite(final, int(final.step))
             if job.method.draw:
+                # Candidates are ranked by these weights, also if it goes on elsewhere.
+                if checkpoints.newest != int(final.step):
+                    save(job, checkpoints, state, host, [])
                 kept, met_by = _choose(job, steps, state, directory)
             else:
                 kept, met_by = _derive(job, final, host.kept, logs)
@@ -144,6 +147,7 @@ def _loop(job, steps, state, host, meter, batches, writers) -> tuple[State, Prog
         preempted = distributed.preempted()
         due = step % (schedule.loop * job.config.search.checkpoint_every) == 0
         if due or preempted:
+            writers.logs.sync()
             save(job, writers.checkpoints, state, host, meter.rows())
         if preempted:
             raise PreemptedError

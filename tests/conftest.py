@@ -5,9 +5,9 @@ import pathlib
 import tempfile
 
 import pytest
+from runs import finish, start
 
 from ifnas_jax import tpu
-from runs import finish, start
 
 # The tests install libtpu, for preflight.
 tpu.keep_quiet()

@@ -6,9 +6,9 @@ import time
 
 import numpy as np
 import pytest
+from runs import finish, start, start_together, wait_for_rows
 
 from ifnas_jax import files
-from runs import finish, start, start_together, wait_for_rows
 
 # Short, so that what differs in the last bits has no time to grow.
 SHORT = {"jobs": "('search',)", "search.max_epochs": 0.6, "penalty.delta": 2.0}

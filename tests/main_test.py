@@ -8,11 +8,11 @@ import time
 
 import jax
 import pytest
+from runs import contents, finish, start
 
 from ifnas_jax import architecture, files, main, training
 from ifnas_jax.data import source
 from ifnas_jax.logs import MetricsLog
-from runs import contents, finish, start
 
 
 def test_a_run_leaves_what_the_contract_says(finished):

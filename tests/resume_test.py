@@ -7,9 +7,9 @@ import time
 
 import numpy as np
 import pytest
+from runs import SAME, contents, finish, start, wait_for_rows
 
 from ifnas_jax import architecture, files
-from runs import SAME, contents, finish, start, wait_for_rows
 
 
 def assert_same(workdir, finished):
