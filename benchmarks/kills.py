@@ -90,19 +90,28 @@ def unfinished(workdir: pathlib.Path) -> set[pathlib.Path]:
     return set(workdir.glob("*/checkpoints/*tmp*"))
 
 
-def kill(workdir, overrides, seconds: float | None) -> dict | None:
-    """Kills a run after it went on for some seconds, or (None) while it saves.
+def kill(workdir, overrides, seconds: float, saves: int) -> dict | None:
+    """Kills a run after it went on for some seconds, or at one of its next saves.
+
+    Args:
+      workdir: of the run.
+      overrides: flags of the run.
+      seconds: how long it goes on, at most.
+      saves: 0, or which checkpoint it is killed at, as soon as that is begun.
 
     Returns:
       The moment; None if the run was done before it came.
     """
-    before, left = progress(workdir), unfinished(workdir)
+    before, old = progress(workdir), unfinished(workdir)
+    seen, begun = set(old), 0
     process = start(workdir, overrides)
     while process.poll() is None and progress(workdir) == before:
         time.sleep(0.005)
-    deadline = time.monotonic() + (60.0 if seconds is None else seconds)
+    deadline = time.monotonic() + seconds
     while process.poll() is None and time.monotonic() < deadline:
-        if seconds is None and unfinished(workdir) - left:
+        begun += len(unfinished(workdir) - seen)
+        seen |= unfinished(workdir)
+        if saves and begun >= saves:
             break
         time.sleep(0.001)
     process.send_signal(signal.SIGKILL)
@@ -112,7 +121,7 @@ def kill(workdir, overrides, seconds: float | None) -> dict | None:
     if process.returncode != -signal.SIGKILL:
         sys.exit(f"a run ended with {process.returncode}:\n{output.decode()}")
     job, step = progress(workdir)
-    return {"job": job, "step": step, "saving": bool(unfinished(workdir) - left)}
+    return {"job": job, "step": step, "saving": bool(unfinished(workdir) - old)}
 
 
 def compare(workdir: pathlib.Path, undisturbed: pathlib.Path) -> list[str]:
@@ -147,9 +156,11 @@ def main(argv=None) -> None:
     print(f"undisturbed: {seconds:.0f} s", flush=True)
     moments, problems, runs = [], [], 0
     while len(moments) < arguments.kills:
-        # Steps go on for about a second between kills, so that a run lasts for many.
-        wait = None if len(moments) % 2 else rng.uniform(0.0, 1.5)
-        moment = kill(killed, overrides, wait)
+        # In turn at a random moment, and at one of the next six checkpoints.
+        if len(moments) % 2:
+            moment = kill(killed, overrides, 60.0, rng.randint(1, 6))
+        else:
+            moment = kill(killed, overrides, rng.uniform(0.0, 6.0), 0)
         if moment is None:
             # It was done before its turn: compared, and begun anew.
             runs += 1
