@@ -5,7 +5,7 @@ import pathlib
 import tempfile
 
 import pytest
-from runs import finish, start
+from commands import finish, start
 
 from ifnas_jax import tpu
 

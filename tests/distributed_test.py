@@ -6,7 +6,7 @@ import time
 
 import numpy as np
 import pytest
-from runs import finish, start, start_together, wait_for_rows
+from commands import finish, start, start_together, wait_for_rows
 
 from ifnas_jax import files
 

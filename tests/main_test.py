@@ -8,7 +8,7 @@ import time
 
 import jax
 import pytest
-from runs import contents, finish, start
+from commands import contents, finish, start
 
 from ifnas_jax import architecture, files, main, training
 from ifnas_jax.data import source

@@ -7,7 +7,7 @@ import time
 
 import numpy as np
 import pytest
-from runs import SAME, contents, finish, start, wait_for_rows
+from commands import SAME, contents, finish, start, wait_for_rows
 
 from ifnas_jax import architecture, files
 
