@@ -158,8 +158,8 @@ def preflight(
         **_facts(first, count),
     }
     if arguments.find_batch:
-        guess = _guess(attempt, first.batch)
         most = shapes.EXAMPLES // count
+        guess = _guess(attempt, first.batch, most)
         largest = aot.largest_batch(lambda batch: attempt(batch).fits, guess, most)
         facts["largest_batch"] = {
             "device": largest,
@@ -184,15 +184,21 @@ def _load(arguments: argparse.Namespace, overrides: Sequence[str]) -> ConfigDict
     return config
 
 
-def _guess(attempt: Callable[[int], Trial], batch: int) -> int:
-    """About where memory is full, since it grows in proportion to the batch."""
-    one, two = attempt(batch), attempt(2 * batch)
-    if one.needed is None:
-        return batch // 2
-    if two.needed is None:
-        return batch * 3 // 2
-    slope = max((two.needed - one.needed) / batch, 1)
-    return int(batch + (one.available - one.needed) / slope)
+def _guess(attempt: Callable[[int], Trial], batch: int, most: int) -> int:
+    """About where memory is full, since it grows about in proportion to the batch.
+
+    No straight line through two batches: the compiler's layouts suit some better, and
+    128 images may take less than 64.
+    """
+    from ifnas_jax.aot import TILE
+
+    trial = attempt(batch)
+    while trial.fits:
+        guess = min(trial.batch * trial.available // trial.needed, most)
+        if guess < trial.batch + TILE:
+            break
+        trial = attempt(guess // TILE * TILE)
+    return trial.batch
 
 
 def _facts(trial: Trial, count: int) -> dict[str, Any]:

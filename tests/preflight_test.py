@@ -174,7 +174,7 @@ def test_find_batch_of_a_drawn_network(compiler, capsys):
     assert facts["batch"] == {"device": 32, "global": 64}
     found = facts["largest_batch"]
     assert (found["device"], found["global"]) == (992, 1984)
-    # Of 32, 64, 992 and 1000.
+    # Of 32, 864 (32 in proportion), 992 and 1000.
     assert found["compilations"] == 4
 
 
