@@ -4,7 +4,8 @@
 
 A small search and retraining on mnist5k run once undisturbed, then with SIGKILL at
 random moments: half of them as soon as a checkpoint is being written, the others after
-a random time. Fails if a byte differs, or a log holds a step twice.
+a random time. Fails if a byte of the logs, a weight or an accuracy differs, or a log
+holds a step twice.
 """
 
 import argparse
@@ -124,13 +125,32 @@ def kill(workdir, overrides, seconds: float, saves: int) -> dict | None:
     return {"job": job, "step": step, "saving": bool(unfinished(workdir) - old)}
 
 
+def weights(workdir: pathlib.Path) -> dict[str, tuple[int, int]]:
+    """Each job's newest checkpoint: its step, and the checksum of all its arrays."""
+    found = {}
+    for job in ("search", "retrain"):
+        steps = [int(p.name) for p in (workdir / job / "checkpoints").glob("[0-9]*")]
+        facts = workdir / job / "checkpoints" / str(max(steps)) / "facts" / "metadata"
+        found[job] = max(steps), files.read_json(facts)["checksums"]["tree"]
+    return found
+
+
+def accuracies(workdir: pathlib.Path) -> tuple[float, float]:
+    """Top-1 and top-5 on the test part."""
+    result = files.read_json(workdir / "result.json")
+    return result["top1"], result["top5"]
+
+
 def compare(workdir: pathlib.Path, undisturbed: pathlib.Path) -> list[str]:
-    """Which files are not the same bytes, and which logs hold a step twice."""
+    """What is not the same: files by bytes, weights; and which logs repeat a step."""
     problems = [
         f"{name} differs"
         for name in SAME
         if (workdir / name).read_bytes() != (undisturbed / name).read_bytes()
     ]
+    for what in (weights, accuracies):
+        if what(workdir) != what(undisturbed):
+            problems.append(f"{what.__name__} differ")
     for name in ("search/metrics.jsonl", "search/gates.jsonl", "retrain/metrics.jsonl"):
         steps = [row["step"] for row in files.read_rows(workdir / name)]
         if steps != sorted(set(steps)):
@@ -182,6 +202,7 @@ def main(argv=None) -> None:
         "while_saving": sum(moment["saving"] for moment in moments),
         "runs": runs + 1,
         "files_compared": list(SAME),
+        "weights": weights(undisturbed),
         "problems": problems,
         "moments": moments,
     }

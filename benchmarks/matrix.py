@@ -136,7 +136,8 @@ def table(results: dict) -> str:
         "| space | method | derive | MAdds (target) | met by | depth | top-1 |",
         "|---|---|---|---|---|---|---|",
     ]
-    for row in results["rows"]:
+    order = list(SPACES)
+    for row in sorted(results["rows"], key=lambda row: order.index(row["space"])):
         rule = row["derive"].startswith("keep")
         target = "" if rule else f" ({row['target_madds'] / 1e6:.2f}M)"
         lines.append(
@@ -163,10 +164,11 @@ def main(argv=None) -> None:
     parser.add_argument("--table", help="where to write them as Markdown")
     parser.add_argument("--jobs", type=int, default=2, help="runs at a time")
     arguments, overrides = parser.parse_known_args(argv)
+    # In this order, so that two which share a program don't both compile it.
     pairs = [
         (method, space)
-        for space in arguments.spaces.split(",")
         for method in arguments.methods.split(",")
+        for space in arguments.spaces.split(",")
     ]
     os.makedirs(arguments.workdir, exist_ok=True)
     started = time.monotonic()

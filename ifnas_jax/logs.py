@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from absl import logging
 
 from ifnas_jax import distributed, files
 from ifnas_jax.errors import InputError
@@ -28,9 +29,24 @@ class MetricsLog:
         self.rows: list[dict[str, Any]] = []  # those kept and those written
         if self._primary:
             os.makedirs(directory, exist_ok=True)
-            path = os.path.join(directory, "metrics.jsonl")
-            self._file = files.RowLog(path, step)
+            self._path = os.path.join(directory, "metrics.jsonl")
+            self._file = files.RowLog(self._path, step)
             self.rows = list(self._file.kept)
+
+    def expect(self, step: int) -> None:
+        """Says so if rows are missing: a row of `step` was once written.
+
+        A mounted bucket can lose the end of a log and keep the checkpoint after it.
+        """
+        last = self.rows[-1]["step"] if self.rows else 0
+        if self._primary and last < step:
+            logging.warning(
+                "%s lacks the rows after step %d up to step %d, where the checkpoint "
+                "goes on: they were lost, or removed. The run is not affected.",
+                self._path,
+                last,
+                step,
+            )
 
     def write(self, row: Mapping[str, Any]) -> None:
         """Appends a row, which has a "step"."""
@@ -74,6 +90,10 @@ class SearchLogs:
                 step,
                 keep=lambda row: not row.get("final"),
             )
+
+    def expect(self, step: int) -> None:
+        """As that of `MetricsLog`."""
+        self._metrics.expect(step)
 
     def write(self, row: Mapping[str, Any]) -> None:
         """A row of metrics.jsonl, and what of it the progress line shows."""

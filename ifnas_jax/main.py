@@ -19,7 +19,6 @@ from ifnas_jax import files, result, tpu
 from ifnas_jax.cluster import Cluster, add_flags, find_cluster
 from ifnas_jax.errors import DivergedError, InputError, PreemptedError, StorageError
 from ifnas_jax.flags import load_config, make_parser
-from ifnas_jax.host_memory import keep_freed_memory
 from ifnas_jax.validation import validate
 
 # Of errors; of any other in using files 4.
@@ -48,7 +47,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     add_flags(parser)
     arguments, overrides = parser.parse_known_args(argv)
-    keep_freed_memory()
     signal.signal(signal.SIGTERM, _stop)
     cluster = None
     tpu.keep_quiet()
@@ -177,15 +175,17 @@ def _keep_compiled(workdir: str) -> None:
 
 
 def _open(config: ConfigDict):
-    """Opens the data set in every process; the first may prepare it for the others."""
+    """Opens the data set in every process; only a process that is alone prepares it."""
     from ifnas_jax import distributed
     from ifnas_jax.data.source import open_dataset
 
-    opened = []
+    opened, alone = [], distributed.processes()["process_count"] == 1
 
     def open_once():
         if not opened:
-            opened.append(open_dataset(config.dataset))
+            opened.append(open_dataset(config.dataset, prepare=alone))
+
+    # First in process 0: it prepares the embedded set, if they share a disk, once.
 
     distributed.from_primary(open_once)
     distributed.together(open_once)

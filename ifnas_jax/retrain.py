@@ -113,6 +113,7 @@ def retrain(config: ConfigDict, dataset: Dataset, workdir: str) -> None:
             closing(_batches(job, step)) as batches,
             Progress("retrain", job.total) as progress,
         ):
+            logs.expect(step - len(rows))
             progress.note("retrain: compiling ...")
             steps, seconds = _compile(job, dataset, state, batches.peek())
             progress.note(f"retrain: compiled in {seconds:.1f} s")

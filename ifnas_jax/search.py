@@ -103,6 +103,7 @@ def _train(job: Search, dataset: Dataset, directory: str):
             ),
             Progress("search", job.schedule.total) as progress,
         ):
+            logs.expect(step - len(rows))
             progress.note("search: compiling ...")
             steps, seconds = compile_steps(job, dataset, state, batches.peek())
             progress.note(f"search: compiled in {seconds:.1f} s")

@@ -7,17 +7,8 @@ import subprocess
 import sys
 import time
 
+from benchmarks.kills import SAME
 from ifnas_jax import files
-
-# Of a run's files, those that are the same bytes in equal runs.
-SAME = (
-    "config.json",
-    "search/architecture.json",
-    "search/metrics.jsonl",
-    "search/gates.jsonl",
-    "search/prunings.jsonl",
-    "retrain/metrics.jsonl",
-)
 
 
 def contents(workdir):
@@ -62,5 +53,10 @@ def finish(process, code=0):
 
 def wait_for_rows(process, path, rows):
     """Waits until a log has so many rows, or the run has ended."""
-    while process.poll() is None and len(files.read_rows(path)) < rows:
+    wait_until(process, lambda: len(files.read_rows(path)) >= rows)
+
+
+def wait_until(process, happened):
+    """Waits until something has happened, or the run has ended."""
+    while process.poll() is None and not happened():
         time.sleep(0.002)

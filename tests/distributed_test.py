@@ -1,8 +1,6 @@
 """Several processes and devices: the same run, however it is spread."""
 
-import os
 import signal
-import time
 
 import numpy as np
 import pytest
@@ -11,7 +9,13 @@ from commands import finish, start, start_together, wait_for_rows
 from ifnas_jax import files
 
 # Short, so that what differs in the last bits has no time to grow.
-SHORT = {"jobs": "('search',)", "search.max_epochs": 0.6, "penalty.delta": 2.0}
+SHORT = {
+    "search.max_epochs": 0.6,
+    "penalty.delta": 2.0,
+    "retrain.epochs": 1,
+    "retrain.test_every": 1,
+}
+SEARCH = {**SHORT, "jobs": "('search',)"}
 
 
 @pytest.fixture(scope="module")
@@ -22,28 +26,38 @@ def one(tiny_flags, tmp_path_factory):
     return workdir
 
 
-def assert_alike(workdir, other):
-    """The same masks, and the same gates and losses up to rounding."""
-    for name in ("config.json", "search/architecture.json", "search/prunings.jsonl"):
-        assert (workdir / name).read_bytes() == (other / name).read_bytes()
-    rows, others = (
-        files.read_rows(path / "search" / "metrics.jsonl") for path in (workdir, other)
-    )
+def pairs(workdir, other, log):
+    """The rows of a log of two runs, two by two, of equal steps."""
+    rows, others = (files.read_rows(path / log) for path in (workdir, other))
+    assert rows
     assert [row["step"] for row in rows] == [row["step"] for row in others]
-    for row, same in zip(rows, others, strict=True):
+    return zip(rows, others, strict=True)
+
+
+def assert_alike(workdir, other, retrained=True):
+    """The same masks, and the same gates and losses up to rounding."""
+    for name in ("search/architecture.json", "search/prunings.jsonl"):
+        assert (workdir / name).read_bytes() == (other / name).read_bytes()
+    for row, same in pairs(workdir, other, "search/metrics.jsonl"):
         assert row["loss"] == pytest.approx(same["loss"], abs=1e-3)
         assert row.get("valid_accuracy") == pytest.approx(same.get("valid_accuracy"))
-    rows, others = (
-        files.read_rows(path / "search" / "gates.jsonl") for path in (workdir, other)
-    )
-    for row, same in zip(rows, others, strict=True):
+    if retrained:
+        for row, same in pairs(workdir, other, "retrain/metrics.jsonl"):
+            assert row["loss"] == pytest.approx(same["loss"], abs=1e-3)
+            # Of 1,000 images, two may be within rounding of another class.
+            assert row.get("test_top1", 0) == pytest.approx(
+                same.get("test_top1", 0), abs=0.0021
+            )
+        results = [files.read_json(path / "result.json") for path in (workdir, other)]
+        assert results[0]["madds"] == results[1]["madds"]
+    for row, same in pairs(workdir, other, "search/gates.jsonl"):
         for ours, theirs in zip(row["beta"], same["beta"], strict=True):
             ours, theirs = np.array(ours, float), np.array(theirs, float)
             np.testing.assert_allclose(ours, theirs, atol=2e-4)
 
 
 def test_two_processes_are_one_with_two_devices(one, tiny_flags, tmp_path):
-    """Process 1 neither reads nor writes its workdir, which may be nowhere."""
+    """From search to test; process 1's workdir may be nowhere."""
     first, second = start_together(
         *(tiny_flags(tmp_path / name, **SHORT) for name in ("run", "nowhere"))
     )
@@ -58,23 +72,24 @@ def test_two_processes_are_one_with_two_devices(one, tiny_flags, tmp_path):
 def test_processes_that_are_told_to_stop_save_and_one_goes_on(
     one, tiny_flags, tmp_path
 ):
-    """SIGTERM comes to process 1 alone; another number of processes resumes."""
+    """SIGTERM comes to process 1 alone; as many resume, and at last only one."""
     workdir = tmp_path / "run"
-    flags = tiny_flags(workdir, **SHORT)
-    first, second = start_together(flags, flags)
-    wait_for_rows(first, workdir / "search" / "metrics.jsonl", 9)
-    second.send_signal(signal.SIGTERM)
-    for process in (first, second):
-        assert "stopped by SIGTERM" in finish(process, code=75)
+    flags = tiny_flags(workdir, **SEARCH)
+    for rows in (5, 9):
+        first, second = start_together(flags, flags)
+        wait_for_rows(first, workdir / "search" / "metrics.jsonl", rows)
+        second.send_signal(signal.SIGTERM)
+        for process in (first, second):
+            assert "stopped by SIGTERM" in finish(process, code=75)
     assert not (workdir / "search" / "architecture.json").exists()
     finish(start(flags, devices=2))
-    assert_alike(workdir, one)
+    assert_alike(workdir, one, retrained=False)
 
 
 def test_a_run_goes_on_with_another_number_of_devices(one, tiny_flags, tmp_path):
     """Batch norm is each device's own, so only what comes before is the same."""
     workdir = tmp_path / "run"
-    flags = tiny_flags(workdir, **SHORT)
+    flags = tiny_flags(workdir, **SEARCH)
     process = start(flags, devices=2)
     log = workdir / "search" / "metrics.jsonl"
     wait_for_rows(process, log, 13)
@@ -89,11 +104,17 @@ def test_a_run_goes_on_with_another_number_of_devices(one, tiny_flags, tmp_path)
     assert files.read_json(workdir / "result.json")["target_met_by"] is not None
 
 
-def test_a_refusal_in_one_process_ends_all(tiny_flags, tmp_path):
-    flags = tiny_flags(tmp_path / "run", **{"search.batch_size": 15})
-    started = time.monotonic()
-    for process in start_together(flags, flags):
-        output = finish(process, code=2)
-        assert "search.batch_size is 15, which the 2 devices don't divide" in output
-    assert time.monotonic() - started < 60
-    assert not os.path.exists(tmp_path / "run")
+def test_a_refusal_in_one_process_ends_all(tiny_flags, mnist5k_dir, tmp_path):
+    """Only process 1 has anything to complain of: its data are half-written."""
+    workdir, broken = tmp_path / "run", tmp_path / "tfds"
+    (version,) = (mnist5k_dir / "mnist5k").iterdir()
+    (broken / "mnist5k" / version.name).mkdir(parents=True)
+    flags = [
+        tiny_flags(workdir, **SHORT),
+        tiny_flags(workdir, **SHORT, **{"dataset.data_dir": broken}),
+    ]
+    for process in start_together(*flags):
+        last = finish(process, code=2).splitlines()[-1]
+        assert "process 1: dataset.data_dir" in last
+        assert "half-written" in last
+    assert not workdir.exists()

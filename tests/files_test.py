@@ -1,9 +1,10 @@
 import json
 import os
+from contextlib import closing
 
 import pytest
 
-from ifnas_jax import files
+from ifnas_jax import files, logs
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
@@ -69,3 +70,12 @@ def test_a_log_of_a_run_that_starts_over_is_empty(tmp_path):
     path.write_text('{"step": 1}\n')
     files.RowLog(path, 0).close()
     assert path.read_bytes() == b""
+
+
+def test_a_log_that_lags_behind_its_checkpoint_is_said(tmp_path, caplog):
+    path = tmp_path / "metrics.jsonl"
+    path.write_text('{"step": 5}\n{"step": 10}\n')
+    for step, said in ((10, False), (15, True)):
+        with closing(logs.MetricsLog(tmp_path, 17, tensorboard=False)) as log:
+            log.expect(step)
+        assert ("lacks the rows after step 10 up to step 15" in caplog.text) == said

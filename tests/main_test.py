@@ -119,7 +119,9 @@ def test_search_compiles_once_whatever_it_prunes(
     monkeypatch.setattr(
         source,
         "open_dataset",
-        lambda config: dataclasses.replace(open_dataset(config), test=Forbidden()),
+        lambda config, prepare: dataclasses.replace(
+            open_dataset(config, prepare), test=Forbidden()
+        ),
     )
     compilations, after_row, steps = [], [], []
     jax.monitoring.register_event_duration_secs_listener(

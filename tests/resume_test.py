@@ -7,42 +7,45 @@ import time
 
 import numpy as np
 import pytest
-from commands import SAME, contents, finish, start, wait_for_rows
+from commands import SAME, finish, start, wait_for_rows, wait_until
 
+from benchmarks.kills import compare, unfinished
 from ifnas_jax import architecture, files
 
 
-def assert_same(workdir, finished):
-    """As an undisturbed run, to the byte."""
-    ours, theirs = contents(workdir), contents(finished[0])
-    for name in SAME:
-        assert ours[name] == theirs[name], name
-    results = [files.read_json(d / "result.json") for d in (workdir, finished[0])]
-    for key in ("top1", "top5", "madds", "params", "depth"):
-        assert results[0][key] == results[1][key]
+def newest(workdir, job):
+    """The step of a job's newest checkpoint."""
+    return max(int(p.name) for p in (workdir / job / "checkpoints").glob("[0-9]*"))
 
 
 def test_killed_at_three_moments_it_ends_with_the_same_bytes(
     finished, tiny_flags, tmp_path
 ):
-    """SIGKILL in the search, around a checkpoint, and in the retraining."""
-    rng = np.random.default_rng()
+    """SIGKILL in the search, while a checkpoint is written, and in the retraining."""
+    seed = int(np.random.default_rng().integers(2**31))
+    print("seed of the moments:", seed)
+    rng = np.random.default_rng(seed)
     total = len(files.read_rows(finished[0] / "search" / "metrics.jsonl"))
-    early, late = int(rng.integers(5, total // 2)), int(rng.integers(total // 2, total))
-    moments = [
-        ("search", early),
-        ("search", late),
-        ("retrain", int(rng.integers(1, 9))),
-    ]
-    for job, rows in moments:
+    logs = {job: tmp_path / job / "metrics.jsonl" for job in ("search", "retrain")}
+    early, later = (int(n) for n in rng.integers((5, 1), (total // 2, 9)))
+
+    def saving():
+        return len(files.read_rows(logs["search"])) > early and unfinished(tmp_path)
+
+    for happened in (
+        lambda: len(files.read_rows(logs["search"])) >= early,
+        saving,
+        lambda: len(files.read_rows(logs["retrain"])) >= later,
+    ):
         process = start(tiny_flags(tmp_path))
-        wait_for_rows(process, tmp_path / job / "metrics.jsonl", rows)
-        time.sleep(float(rng.uniform(0, 0.05)))
+        wait_until(process, happened)
+        if happened != saving:
+            time.sleep(float(rng.uniform(0, 0.05)))
         process.send_signal(signal.SIGKILL)
         process.communicate()
-        assert process.returncode == -signal.SIGKILL, (job, rows)
+        assert process.returncode == -signal.SIGKILL
     finish(start(tiny_flags(tmp_path)))
-    assert_same(tmp_path, finished)
+    assert not compare(tmp_path, finished[0])
 
 
 def test_unreadable_checkpoint_falls_back_to_the_one_before(
@@ -55,8 +58,8 @@ def test_unreadable_checkpoint_falls_back_to_the_one_before(
     shutil.rmtree(workdir / "retrain")
     steps = [int(p.name) for p in (workdir / "search/checkpoints").glob("[0-9]*")]
     assert len(steps) == 2
-    newest = workdir / "search/checkpoints" / str(max(steps))
-    data = max((p for p in newest.rglob("*") if p.is_file()), key=os.path.getsize)
+    torn = workdir / "search/checkpoints" / str(max(steps))
+    data = max((p for p in torn.rglob("*") if p.is_file()), key=os.path.getsize)
     data.write_bytes(data.read_bytes()[: data.stat().st_size // 2])
     output = finish(start(tiny_flags(workdir, jobs="('search',)")))
     assert "unreadable" in output
@@ -69,25 +72,28 @@ def test_told_to_stop_in_the_middle_of_a_loop_it_ends_with_the_same_bytes(
     finished, tiny_flags, tmp_path
 ):
     """SIGTERM: a checkpoint is saved wherever the run is, with a code of its own."""
-    for job, rows in (("search", 6), ("retrain", 3)):
+    # After the first row of a loop of 8 steps, and of an epoch of 25.
+    for job, rows, regular in (("search", 5, 8), ("retrain", 1, 25)):
         process = start(tiny_flags(tmp_path))
         wait_for_rows(process, tmp_path / job / "metrics.jsonl", rows)
         process.send_signal(signal.SIGTERM)
         output = finish(process, code=75)
         assert "stopped by SIGTERM" in output
         assert "Traceback" not in output
+        assert newest(tmp_path, job) % regular
     finish(start(tiny_flags(tmp_path)))
-    assert_same(tmp_path, finished)
+    assert not compare(tmp_path, finished[0])
 
 
 def test_a_checkpoint_says_what_was_found_without_code(finished):
     """As JSON, a file of Orbax' that anybody can read."""
     directory = finished[0] / "search" / "checkpoints"
-    newest = max(directory.glob("[0-9]*"), key=lambda path: int(path.name))
-    found = files.read_json(newest / "facts" / "metadata")["facts"]["found"]
+    step = newest(finished[0], "search")
+    metadata = directory / str(step) / "facts" / "metadata"
+    found = files.read_json(metadata)["facts"]["found"]
     read = architecture.from_json(found["architecture"])
     rows = files.read_rows(finished[0] / "search" / "gates.jsonl")
-    row = next(row for row in rows if row["step"] == int(newest.name))
+    row = next(row for row in rows if row["step"] == step)
     for stage, edges, beta, alpha in zip(
         read.stages, found["gates"], row["beta"], row["alpha"], strict=True
     ):
@@ -112,7 +118,49 @@ def test_a_full_disk_is_said_and_nothing_is_lost(finished, tiny_flags, tmp_path)
     assert "Traceback" not in output
     assert "cannot write the checkpoints in" in output.splitlines()[-1]
     finish(start(tiny_flags(tmp_path)))
-    assert_same(tmp_path, finished)
+    assert not compare(tmp_path, finished[0])
+
+
+def test_a_workdir_that_becomes_read_only_is_said_and_nothing_is_lost(
+    finished, tiny_flags, tmp_path
+):
+    # Root may write everywhere, unless it gives that up.
+    mortal = ["setpriv", "--bounding-set=-dac_override"] if os.geteuid() == 0 else []
+    checkpoints = tmp_path / "search" / "checkpoints"
+    process = start(tiny_flags(tmp_path), under=mortal)
+    wait_for_rows(process, tmp_path / "search" / "metrics.jsonl", 5)
+    checkpoints.chmod(0o555)
+    output = finish(process, code=4)
+    assert "Traceback" not in output
+    assert "cannot write the checkpoints in" in output.splitlines()[-1]
+    output = finish(start(tiny_flags(tmp_path), under=mortal), code=4)
+    assert "Traceback" not in output
+    assert "Permission denied" in output.splitlines()[-1]
+    checkpoints.chmod(0o755)
+    finish(start(tiny_flags(tmp_path), under=mortal))
+    assert not compare(tmp_path, finished[0])
+
+
+def test_data_that_vanishes_is_said_and_nothing_is_lost(
+    finished, tiny_flags, mnist5k_dir, tmp_path
+):
+    """Here at two moments: while the run reads it, and between two starts."""
+    workdir, data = tmp_path / "run", tmp_path / "tfds"
+    shutil.copytree(mnist5k_dir, data)
+    flags = tiny_flags(workdir, **{"dataset.data_dir": data})
+    process = start(flags)
+    wait_for_rows(process, workdir / "search" / "metrics.jsonl", 6)
+    (train,) = data.rglob("*train.array_record*")
+    whole = train.read_bytes()
+    train.write_bytes(b"")
+    output = finish(process, code=4)
+    assert "Traceback" not in output
+    assert "can't be read" in output.splitlines()[-1]
+    assert "half-written" in finish(start(flags), code=2).splitlines()[-1]
+    train.write_bytes(whole)
+    finish(start(flags))
+    problems = compare(workdir, finished[0])
+    assert problems == ["config.json differs"], "which names another folder"
 
 
 def test_a_workdir_that_cannot_be_written_is_refused(tiny_flags):

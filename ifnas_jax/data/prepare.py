@@ -2,9 +2,10 @@
 
     python -m ifnas_jax.data.prepare --dataset=imagenet2012 --data_dir=DIR
 
-A run prepares what is missing itself; this does it beforehand, where the network or
-the disk is. It is the only thing in this package that imports TensorFlow (TFDS does,
-when it writes); a prepared set is found and read without it.
+A run of one process prepares what is missing itself; this does it beforehand, where
+the network or the disk is, and for several. It is the only thing in this package that
+imports TensorFlow (TFDS does, when it writes); a prepared set is found and read without
+it.
 """
 
 import difflib
@@ -70,25 +71,37 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def prepared_builder(name: str, data_dir: str) -> tfds.core.DatasetBuilder:
+def prepared_builder(
+    name: str, data_dir: str, prepare: bool = True
+) -> tfds.core.DatasetBuilder:
     """Finds a TFDS set, and prepares it as ArrayRecord files when it is missing.
 
     Args:
         name: TFDS' name of the set (`name[/config][:version]`).
         data_dir: TFDS' folder of data sets; '' is its default
             (`$TFDS_DATA_DIR`, or `~/tensorflow_datasets`).
+        prepare: whether to prepare what takes more than the seconds of the embedded
+            set; otherwise it is refused.
 
     Returns:
         The builder of a prepared set, all of whose files can be opened.
 
     Raises:
         InputError: the name is unknown, the set is not one of image
-            classification or can't be prepared, its folder is half-written, or
-            its files can't be read by index.
+            classification, can't be or isn't prepared, its folder is half-written,
+            or its files can't be read by index.
     """
     builder = _find(name, data_dir)
     _check_features(builder)
     if not builder.data_path.exists():
+        if not prepare and builder.name != Mnist5k.name:
+            where = f" --data_dir={data_dir}" if data_dir else ""
+            raise InputError(
+                f"dataset.name '{name}' is not prepared in {builder.data_path}, and "
+                "the processes of a run don't wait for that: first run `python -m "
+                f"ifnas_jax.data.prepare --dataset={name}{where}` where each of them "
+                "finds the set."
+            )
         _prepare(builder)
         builder = _find(name, data_dir)
     _allow_open_files(builder)

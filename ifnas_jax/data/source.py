@@ -147,7 +147,7 @@ class Dataset:
     classes: tuple[str, ...] = ()
 
 
-def open_dataset(config: ml_collections.ConfigDict) -> Dataset:
+def open_dataset(config: ml_collections.ConfigDict, prepare: bool = True) -> Dataset:
     """Opens a data set, and prepares it first when it is missing.
 
     Args:
@@ -156,12 +156,13 @@ def open_dataset(config: ml_collections.ConfigDict) -> Dataset:
             (of the training split), `channels`, `classes` and `subset_seed` (see
             `chosen_classes`) and `on_unreadable` ('stop' or 'skip'). `num_classes`,
             when there and not 0, has to agree.
+        prepare: see `prepared_builder`.
 
     Returns:
         The parts of the set.
 
     Raises:
-        InputError: the set is unknown, can't be prepared or read, has no
+        InputError: the set is unknown, can't be or isn't prepared or read, has no
             training or test split, or does not agree with the config.
     """
     if not 0 <= config.valid_fraction < 1:
@@ -175,7 +176,7 @@ def open_dataset(config: ml_collections.ConfigDict) -> Dataset:
             f"{', '.join(UNREADABLE)}."
         )
     source = IMAGENET if config.name == IMAGENET100 else config.name
-    builder = prepared_builder(source, config.data_dir)
+    builder = prepared_builder(source, config.data_dir, prepare)
     _check_channels(config, builder)
     names = chosen_classes(config, builder)
     feature = builder.info.features["label"]

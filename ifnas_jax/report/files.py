@@ -9,7 +9,10 @@ from ifnas_jax.errors import InputError
 
 
 def save_figure(figure: Figure, path_without_suffix: str | os.PathLike) -> None:
-    """Writes a figure as `.svg` and as `.png`."""
+    """Writes a figure as `.svg` and as `.png`; afterwards its layout is fixed."""
+    # Laid out once, not for each file again.
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
     for suffix in (".svg", ".png"):
         save_as(figure, f"{os.fspath(path_without_suffix)}{suffix}")
 

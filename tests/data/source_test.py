@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -102,6 +103,16 @@ def test_no_network(config, tmp_path, monkeypatch):
     config.name, config.data_dir = "fashion_mnist", str(tmp_path)
     with pytest.raises(InputError, match="no network"):
         open_dataset(config)
+
+
+def test_several_processes_do_not_wait_for_a_set_to_be_prepared(config, tmp_path):
+    config.name, config.data_dir = "fashion_mnist", str(tmp_path)
+    command = f"prepare --dataset=fashion_mnist --data_dir={tmp_path}`"
+    with pytest.raises(InputError, match=re.escape(command)):
+        open_dataset(config, prepare=False)
+    # The embedded set takes seconds.
+    config.name = "mnist5k"
+    assert len(open_dataset(config, prepare=False).test) == 1000
 
 
 def test_missing_manual_download(config, tmp_path):
