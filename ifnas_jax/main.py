@@ -186,7 +186,6 @@ def _open(config: ConfigDict):
             opened.append(open_dataset(config.dataset, prepare=alone))
 
     # First in process 0: it prepares the embedded set, if they share a disk, once.
-
     distributed.from_primary(open_once)
     distributed.together(open_once)
     return opened[0]
