@@ -180,8 +180,10 @@ def _array_bytes(match: re.Match) -> int:
     return size
 
 
-def largest_batch(fits: Callable[[int], bool], guess: int, most: int) -> int:
-    """The largest multiple of `TILE` that fits, if all smaller ones then do.
+def largest_batch(
+    fits: Callable[[int], bool], guess: int, most: int, tile: int = TILE
+) -> int:
+    """The largest multiple of `tile` that fits, if all smaller ones then do.
 
     Steps away from the guess, each twice as far as the last, then halves: a good guess
     takes two trials.
@@ -190,18 +192,19 @@ def largest_batch(fits: Callable[[int], bool], guess: int, most: int) -> int:
       fits: says so of a batch.
       guess: where to begin.
       most: not exceeded.
+      tile: the batches that are tried are its multiples.
 
     Returns:
-      The batch; 0 if not even `TILE` fits.
+      The batch; 0 if not even `tile` fits.
     """
-    top = most // TILE * TILE + TILE
-    low, high, step = 0, top, TILE
-    guess = min(max(guess // TILE * TILE, TILE), top - TILE)
-    while high - low > TILE:
+    top = most // tile * tile + tile
+    low, high, step = 0, top, tile
+    guess = min(max(guess // tile * tile, tile), top - tile)
+    while high - low > tile:
         low, high = (guess, high) if fits(guess) else (low, guess)
         if low and high < top:
-            guess = (low + high) // (2 * TILE) * TILE
+            guess = (low + high) // (2 * tile) * tile
         else:
-            guess = min(low + step, top - TILE) if low else max(high - step, TILE)
+            guess = min(low + step, top - tile) if low else max(high - step, tile)
         step *= 2
     return low

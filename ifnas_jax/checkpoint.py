@@ -21,6 +21,9 @@ from ifnas_jax.errors import DivergedError, InputError, StorageError
 
 # What Orbax and TensorStore raise on files that are torn, missing or not writable.
 _FILE_ERRORS = (OSError, ValueError, KeyError, TypeError)
+# Of those, the ones of files that are there no more; others may pass, and say nothing
+# of what is in the files.
+_MISSING = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
 
 
 def _is_news(record: Any) -> bool:
@@ -100,6 +103,7 @@ class Checkpoints:
         Raises:
           InputError: there are checkpoints, and none of them can be read, or `check`
             refused one.
+          StorageError: the storage can't be read just now.
         """
         trees = []
 
@@ -126,6 +130,8 @@ class Checkpoints:
             except InputError:
                 raise
             except _FILE_ERRORS as error:
+                if isinstance(error, OSError) and not isinstance(error, _MISSING):
+                    raise self._cannot("read", error) from error
                 problem = str(error).split("\n")[0][:200]
             logging.warning(
                 "checkpoint %s/%d is unreadable (%s); falling back to the one before.",
@@ -134,11 +140,11 @@ class Checkpoints:
                 problem,
             )
             self._set_aside(step)
-        if steps:
+        if any(".unreadable" in name for name in os.listdir(self._directory)):
             raise InputError(
                 f"none of the checkpoints in {self._directory} can be read; restore "
-                "them from the *.unreadable folders there, or start again to begin "
-                "at step 0."
+                "them from the *.unreadable folders there, or remove these to begin at "
+                "step 0."
             )
         return None
 

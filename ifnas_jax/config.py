@@ -315,12 +315,17 @@ def to_json(config: ConfigDict) -> str:
 
 def differences(config: ConfigDict, stored: dict[str, Any]) -> list[str]:
     """Fields in which a configuration differs from a stored one, with both values."""
-    ours, theirs = _flat(json.loads(to_json(config))), _flat(stored)
+    ours, theirs = flat(config), _flat(stored)
     return [
         f"{_printable(key)} (stored {theirs.get(key)!r}, now {ours.get(key)!r})"
         for key in sorted(ours.keys() | theirs.keys())
         if not files.same(ours.get(key), theirs.get(key))
     ]
+
+
+def flat(config: ConfigDict) -> dict[str, Any]:
+    """Every field by its whole name, with the value that a file of it has."""
+    return _flat(json.loads(to_json(config)))
 
 
 def _printable(key: str) -> str:

@@ -38,6 +38,7 @@ def start(cluster: Cluster) -> None:
     """
     # What was said by hand is not looked for: a Slurm step would get one GPU only.
     found = None if None in cluster else "deactivate"
+    handler = signal.getsignal(signal.SIGTERM)
     try:
         jax.distributed.initialize(
             *cluster,
@@ -53,6 +54,9 @@ def start(cluster: Cluster) -> None:
             "say --distributed=off."
         ) from error
     sys.excepthook = _leave
+    if jax.process_count() == 1:
+        # JAX put its own there, which asks the others.
+        signal.signal(signal.SIGTERM, handler)
 
 
 def _leave(*error) -> None:

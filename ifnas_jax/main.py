@@ -9,6 +9,7 @@ the same workdir, a run goes on where it was, or says that it is done.
 import os
 import signal
 import sys
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -64,7 +65,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     print(f"ifnas_jax: {message}", file=sys.stderr, flush=True)
     if cluster and code != 75:
-        # Leaving in order would wait for the others, who may wait for this one.
+        # Leaving in order would wait for the others, who may wait for this one. Where
+        # process 0 is gone JAX ends them: a moment lets them say why before.
+        time.sleep(1)
         os._exit(code)
     return code
 
@@ -102,8 +105,7 @@ def run(config: ConfigDict, workdir: str, cluster: Cluster | None = None) -> Non
     """
     validate(config)
     stored, done = _look(config, workdir, cluster)
-    config_lib.resolve(config, stored)
-    _check_same(config, stored, workdir)
+    _settle(config, stored, workdir, cluster)
     if done:
         if _is_first(cluster):
             result.show(workdir, "is done already")
@@ -119,7 +121,7 @@ def run(config: ConfigDict, workdir: str, cluster: Cluster | None = None) -> Non
     config.dataset.num_classes = dataset.num_classes
     config.dataset.classes = dataset.classes
     config.dtype = training.compute_dtype(config).name
-    validate(config)
+    _check_alike(config, versions)
     distributed.together(lambda: check_run(config, dataset, workdir))
     distributed.from_primary(lambda: _claim(config, workdir))
     if "search" in config.jobs:
@@ -151,6 +153,47 @@ def _look(
 
     distributed.start(cluster)
     return distributed.from_primary(look)
+
+
+def _settle(
+    config: ConfigDict,
+    stored: dict[str, Any] | None,
+    workdir: str,
+    cluster: Cluster | None,
+) -> None:
+    """Fills in what the config leaves open; without JAX if this process is alone."""
+
+    def settle():
+        config_lib.resolve(config, stored)
+        _check_same(config, stored, workdir)
+
+    if cluster is None:
+        return settle()
+    from ifnas_jax import distributed
+
+    return distributed.together(settle)
+
+
+def _check_alike(config: ConfigDict, versions: dict[str, str]) -> None:
+    """Refuses processes that don't run the same: they would train apart, unnoticed."""
+    from ifnas_jax import distributed
+
+    own = config_lib.flat(config) | {f"version of {k}": v for k, v in versions.items()}
+    # Each has its own disk.
+    del own["dataset.data_dir"]
+    first = distributed.from_primary(lambda: own)
+
+    def check():
+        validate(config)
+        for field in sorted(own.keys() | first.keys()):
+            if not files.same(own.get(field), first.get(field)):
+                raise InputError(
+                    f"it has another {field} ({own.get(field)!r}) than process 0 "
+                    f"({first.get(field)!r}); give all processes the same command line "
+                    "and install the same versions."
+                )
+
+    distributed.together(check)
 
 
 def _is_first(cluster: Cluster | None) -> bool:

@@ -13,6 +13,7 @@ import argparse
 import functools
 import importlib.metadata
 import json
+import math
 import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -159,8 +160,11 @@ def preflight(
     }
     if arguments.find_batch:
         most = shapes.EXAMPLES // count
-        guess = _guess(attempt, first.batch, most)
-        largest = aot.largest_batch(lambda batch: attempt(batch).fits, guess, most)
+        tile = math.lcm(aot.TILE, fields.accumulate)
+        guess = _guess(attempt, first.batch, most, tile)
+        largest = aot.largest_batch(
+            lambda batch: attempt(batch).fits, guess, most, tile
+        )
         facts["largest_batch"] = {
             "device": largest,
             "global": largest * count,
@@ -184,20 +188,18 @@ def _load(arguments: argparse.Namespace, overrides: Sequence[str]) -> ConfigDict
     return config
 
 
-def _guess(attempt: Callable[[int], Trial], batch: int, most: int) -> int:
+def _guess(attempt: Callable[[int], Trial], batch: int, most: int, tile: int) -> int:
     """About where memory is full, since it grows about in proportion to the batch.
 
     No straight line through two batches: the compiler's layouts suit some better, and
     128 images may take less than 64.
     """
-    from ifnas_jax.aot import TILE
-
     trial = attempt(batch)
     while trial.fits:
         guess = min(trial.batch * trial.available // trial.needed, most)
-        if guess < trial.batch + TILE:
+        if guess < trial.batch + tile:
             break
-        trial = attempt(guess // TILE * TILE)
+        trial = attempt(guess // tile * tile)
     return trial.batch
 
 

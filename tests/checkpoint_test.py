@@ -1,8 +1,12 @@
+import errno
+import os
+import shutil
+
 import numpy as np
 import pytest
 
 from ifnas_jax.checkpoint import Checkpoints
-from ifnas_jax.errors import DivergedError, InputError
+from ifnas_jax.errors import DivergedError, InputError, StorageError
 
 
 def tree(value):
@@ -60,8 +64,23 @@ def test_unreadable_ones_are_set_aside_again_and_again(saved):
 def test_none_readable_is_said_and_not_passed_over(saved):
     break_step(saved, 3)
     break_step(saved, 4)
-    with pytest.raises(InputError, match="none of the checkpoints"):
+    for _ in range(2):
+        with pytest.raises(InputError, match="none of the checkpoints"):
+            restore(saved)
+    for path in saved.glob("*.unreadable"):
+        shutil.rmtree(path)
+    assert restore(saved) is None
+
+
+def test_a_storage_that_fails_leaves_the_checkpoints_alone(saved, monkeypatch):
+    def fail(*_):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(Checkpoints, "_read", fail)
+    with pytest.raises(StorageError, match=r"cannot read .* Input/output error"):
         restore(saved)
+    monkeypatch.undo()
+    assert restore(saved)[0] == 4
 
 
 def test_another_runs_checkpoint_is_refused_and_left(saved):

@@ -75,9 +75,11 @@ def test_processes_that_are_told_to_stop_save_and_one_goes_on(
     """SIGTERM comes to process 1 alone; as many resume, and at last only one."""
     workdir = tmp_path / "run"
     flags = tiny_flags(workdir, **SEARCH)
-    for rows in (5, 9):
+    log = workdir / "search" / "metrics.jsonl"
+    for more in (5, 2):
+        before = len(files.read_rows(log))
         first, second = start_together(flags, flags)
-        wait_for_rows(first, workdir / "search" / "metrics.jsonl", rows)
+        wait_for_rows(first, log, before + more)
         second.send_signal(signal.SIGTERM)
         for process in (first, second):
             assert "stopped by SIGTERM" in finish(process, code=75)
@@ -102,6 +104,25 @@ def test_a_run_goes_on_with_another_number_of_devices(one, tiny_flags, tmp_path)
     assert rows[: len(before)] == before
     assert steps == list(range(2, 2 * len(rows) + 1, 2))
     assert files.read_json(workdir / "result.json")["target_met_by"] is not None
+
+
+def test_what_takes_long_to_prepare_is_refused_by_all(tiny_flags, tmp_path):
+    workdir, empty = tmp_path / "run", tmp_path / "tfds"
+    names = {"dataset.data_dir": empty, "dataset.name": "fashion_mnist"}
+    flags = tiny_flags(workdir, **SHORT, **names)
+    for process in start_together(flags, flags):
+        assert "the processes of a run don't wait for that" in finish(process, code=2)
+    assert not workdir.exists() and not empty.exists()
+
+
+def test_processes_of_different_configs_are_refused(tiny_flags, tmp_path):
+    """They would train apart, each with its own updates, and nobody would notice."""
+    workdir = tmp_path / "run"
+    flags = [tiny_flags(workdir, **SHORT, seed=seed) for seed in (0, 1)]
+    for process in start_together(*flags):
+        last = finish(process, code=2).splitlines()[-1]
+        assert "process 1: it has another seed (1) than process 0 (0)" in last
+    assert not workdir.exists()
 
 
 def test_a_refusal_in_one_process_ends_all(tiny_flags, mnist5k_dir, tmp_path):

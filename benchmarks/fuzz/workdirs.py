@@ -34,8 +34,8 @@ RESULT = {
     **{"search_seconds": 1.5, "retrain_seconds": None, "compile_seconds": 2.0},
     **{"target_met_by": "pruning", "versions": {}, "devices": {"count": 1}},
 }
-# What may differ: to retrain later, or where the data is.
-_FREE = ("jobs", "dataset.data_dir")
+# What may differ: to retrain later, where the data is, or to skip what stopped the run.
+_FREE = ("jobs", "dataset.data_dir", "dataset.on_unreadable")
 _NUMBER, _NONE = (int, float), (type(None),)
 _SHOWN = {
     **{"top1": (*_NUMBER, *_NONE), "top5": (*_NUMBER, *_NONE)},
@@ -106,6 +106,7 @@ PINNED = [
     _pinned({"dtype": ["float32"]}),
     _pinned({"dtype": "float99"}),
     _pinned({"dataset": {"num_classes": "ten"}}, argument=CONFIGS[1]),
+    _pinned({"dataset": {"on_unreadable": "skip"}}),
     _pinned({"two\nlines": 1}),
 ]
 

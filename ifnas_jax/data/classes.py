@@ -10,7 +10,12 @@ import numpy as np
 import tensorflow_datasets as tfds
 from absl import logging
 
-from ifnas_jax.data.prepare import IMAGENET100, open_records
+from ifnas_jax.data.prepare import (
+    IMAGENET,
+    IMAGENET100,
+    open_records,
+    prepare_first,
+)
 from ifnas_jax.errors import InputError
 
 _IMAGENET100_CLASSES = 100
@@ -65,7 +70,9 @@ def imagenet100_classes(seed: int) -> np.ndarray:
     return np.sort(drawn)
 
 
-def split_labels(builder: tfds.core.DatasetBuilder, split: str) -> np.ndarray:
+def split_labels(
+    builder: tfds.core.DatasetBuilder, split: str, prepare: bool = True
+) -> np.ndarray:
     """All labels of a split.
 
     They are read once and kept beside the set, if its folder can be written:
@@ -74,13 +81,23 @@ def split_labels(builder: tfds.core.DatasetBuilder, split: str) -> np.ndarray:
     Args:
         builder: of a prepared set.
         split: its name.
+        prepare: whether to read them, of a set for which that takes minutes.
 
     Returns:
         int32 [examples].
+
+    Raises:
+        InputError: they would have to be read.
     """
     path = builder.data_path / f"ifnas_labels-{split}.npy"
     if path.exists():
         return np.load(io.BytesIO(path.read_bytes()))
+    if not prepare and builder.name == IMAGENET:
+        raise InputError(
+            f"dataset.data_dir: the labels of '{builder.name}' are not kept in "
+            f"{builder.data_path}, and the processes of a run don't wait until one has "
+            f"read them: {prepare_first(IMAGENET100, builder)}."
+        )
     print(
         f"Reading the labels of {builder.info.full_name}, {split} (once).", flush=True
     )

@@ -58,8 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     subset = arguments.dataset == IMAGENET100
     try:
-        name = IMAGENET if subset else arguments.dataset
-        builder = prepared_builder(name, arguments.data_dir)
+        builder = prepared_builder(arguments.dataset, arguments.data_dir)
     except InputError as error:
         print(f"ifnas_jax: {error}", file=sys.stderr)
         return 2
@@ -77,7 +76,8 @@ def prepared_builder(
     """Finds a TFDS set, and prepares it as ArrayRecord files when it is missing.
 
     Args:
-        name: TFDS' name of the set (`name[/config][:version]`).
+        name: TFDS' name of the set (`name[/config][:version]`); `imagenet100` is
+            ImageNet's.
         data_dir: TFDS' folder of data sets; '' is its default
             (`$TFDS_DATA_DIR`, or `~/tensorflow_datasets`).
         prepare: whether to prepare what takes more than the seconds of the embedded
@@ -91,22 +91,29 @@ def prepared_builder(
             classification, can't be or isn't prepared, its folder is half-written,
             or its files can't be read by index.
     """
-    builder = _find(name, data_dir)
+    source = IMAGENET if name == IMAGENET100 else name
+    builder = _find(source, data_dir)
     _check_features(builder)
     if not builder.data_path.exists():
         if not prepare and builder.name != Mnist5k.name:
-            where = f" --data_dir={data_dir}" if data_dir else ""
             raise InputError(
                 f"dataset.name '{name}' is not prepared in {builder.data_path}, and "
-                "the processes of a run don't wait for that: first run `python -m "
-                f"ifnas_jax.data.prepare --dataset={name}{where}` where each of them "
-                "finds the set."
+                "the processes of a run don't wait for that: "
+                f"{prepare_first(name, builder)}."
             )
         _prepare(builder)
-        builder = _find(name, data_dir)
+        builder = _find(source, data_dir)
     _allow_open_files(builder)
     _check_files(builder)
     return builder
+
+
+def prepare_first(name: str, builder: tfds.core.DatasetBuilder) -> str:
+    """What to do where a run has to find a set, or its labels, prepared."""
+    return (
+        f"first run `python -m ifnas_jax.data.prepare --dataset={name} "
+        f"--data_dir={builder.data_dir_root}` where each of them finds the set"
+    )
 
 
 def _find(name: str, data_dir: str) -> tfds.core.DatasetBuilder:

@@ -12,7 +12,6 @@ from ifnas_jax.data.classes import chosen_classes, split_labels
 from ifnas_jax.data.decode import DecodeError, decode
 from ifnas_jax.data.prepare import (
     IMAGENET,
-    IMAGENET100,
     one_line,
     open_records,
     prepared_builder,
@@ -175,8 +174,7 @@ def open_dataset(config: ml_collections.ConfigDict, prepare: bool = True) -> Dat
             f"dataset.on_unreadable is '{config.on_unreadable}': choose one of "
             f"{', '.join(UNREADABLE)}."
         )
-    source = IMAGENET if config.name == IMAGENET100 else config.name
-    builder = prepared_builder(source, config.data_dir, prepare)
+    builder = prepared_builder(config.name, config.data_dir, prepare)
     _check_channels(config, builder)
     names = chosen_classes(config, builder)
     feature = builder.info.features["label"]
@@ -189,7 +187,7 @@ def open_dataset(config: ml_collections.ConfigDict, prepare: bool = True) -> Dat
         )
     splits = {"train": "train", "valid": "train", "test": _test_split(builder)}
     records = {name: open_records(builder, name) for name in sorted({*splits.values()})}
-    rows = {split: _rows(builder, split, classes) for split in records}
+    rows = {split: _rows(builder, split, classes, prepare) for split in records}
     train, valid = split_validation(rows["train"], config.valid_fraction)
     indices = {"train": train, "valid": valid, "test": rows[splits["test"]]}
     keep = _fits_in_memory(builder, config.channels)
@@ -266,12 +264,15 @@ def _fits_in_memory(builder: tfds.core.DatasetBuilder, channels: int) -> bool:
 
 
 def _rows(
-    builder: tfds.core.DatasetBuilder, split: str, classes: np.ndarray | None
+    builder: tfds.core.DatasetBuilder,
+    split: str,
+    classes: np.ndarray | None,
+    prepare: bool,
 ) -> np.ndarray:
     """The rows of a split whose label is one of `classes` (None: all rows)."""
     if classes is None:
         return np.arange(builder.info.splits[split].num_examples)
-    rows = np.flatnonzero(np.isin(split_labels(builder, split), classes))
+    rows = np.flatnonzero(np.isin(split_labels(builder, split, prepare), classes))
     if not len(rows):
         raise InputError(
             f"dataset.classes: none of them has an example in split '{split}' of "

@@ -113,9 +113,13 @@ def test_labels_need_not_be_kept(imagenet_config, tmp_path, monkeypatch):
     for file in source.rglob("ifnas_labels*"):
         file.unlink()
     imagenet_config.data_dir, imagenet_config.name = str(tmp_path), "imagenet100"
+    # Of several processes, the others would wait for the one that reads them.
+    with pytest.raises(InputError, match=r"prepare --dataset=imagenet100 --data_dir="):
+        open_dataset(imagenet_config, prepare=False)
     expected = [example["label"] for example in open_dataset(imagenet_config).test]
     kept = sorted(source.rglob("ifnas_labels*"))
     assert [file.name[13:-4] for file in kept] == ["train", "validation"]
+    assert len(open_dataset(imagenet_config, prepare=False).test) == len(expected)
 
     for file in kept:
         file.unlink()
