@@ -122,48 +122,6 @@ def test_a_full_disk_is_said_and_nothing_is_lost(finished, tiny_flags, tmp_path)
     assert not compare(tmp_path, finished[0])
 
 
-def test_a_workdir_that_becomes_read_only_is_said_and_nothing_is_lost(
-    finished, tiny_flags, tmp_path
-):
-    # Root may write everywhere, unless it gives that up.
-    mortal = ["setpriv", "--bounding-set=-dac_override"] if os.geteuid() == 0 else []
-    checkpoints = tmp_path / "search" / "checkpoints"
-    process = start(tiny_flags(tmp_path), under=mortal)
-    wait_for_rows(process, tmp_path / "search" / "metrics.jsonl", 5)
-    checkpoints.chmod(0o555)
-    output = finish(process, code=4)
-    assert "Traceback" not in output
-    assert "cannot write the checkpoints in" in output.splitlines()[-1]
-    output = finish(start(tiny_flags(tmp_path), under=mortal), code=4)
-    assert "Traceback" not in output
-    assert "Permission denied" in output.splitlines()[-1]
-    checkpoints.chmod(0o755)
-    finish(start(tiny_flags(tmp_path), under=mortal))
-    assert not compare(tmp_path, finished[0])
-
-
-def test_data_that_vanishes_is_said_and_nothing_is_lost(
-    finished, tiny_flags, mnist5k_dir, tmp_path
-):
-    """Here at two moments: while the run reads it, and between two starts."""
-    workdir, data = tmp_path / "run", tmp_path / "tfds"
-    shutil.copytree(mnist5k_dir, data)
-    flags = tiny_flags(workdir, **{"dataset.data_dir": data})
-    process = start(flags)
-    wait_for_rows(process, workdir / "search" / "metrics.jsonl", 6)
-    (train,) = data.rglob("*train.array_record*")
-    whole = train.read_bytes()
-    train.write_bytes(b"")
-    output = finish(process, code=4)
-    assert "Traceback" not in output
-    assert "can't be read" in output.splitlines()[-1]
-    assert "half-written" in finish(start(flags), code=2).splitlines()[-1]
-    train.write_bytes(whole)
-    finish(start(flags))
-    problems = compare(workdir, finished[0])
-    assert problems == ["config.json differs"], "which names another folder"
-
-
 def test_a_workdir_that_cannot_be_written_is_refused(tiny_flags):
     output = finish(start(tiny_flags("/proc/run")), code=2)
     assert "--workdir '/proc/run' cannot be written" in output.splitlines()[-1]
