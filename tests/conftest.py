@@ -68,15 +68,14 @@ def mnist5k_dir(tmp_path_factory):
 
 @pytest.fixture
 def run_pair(mnist5k_dir, tmp_path):
-    """A function: a method in a space, from search to retraining, and checked."""
+    """A function: the row of a method in a space, from search to retraining."""
     from benchmarks import matrix
 
     def run(method, space):
         flags = [f"--config.dataset.data_dir={mnist5k_dir}"]
         # It checks what is derived, and raises if the run fails.
         row = matrix.run(method, space, str(tmp_path), flags)
-        assert (row["method"], row["space"]) == (method, space)
-        assert 0 < row["top1"] <= 1
+        return row
 
     return run
 

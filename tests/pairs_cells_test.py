@@ -13,4 +13,6 @@ import pytest
     ],
 )
 def test_pair_runs_and_meets_its_budget(method, space, run_pair):
-    run_pair(method, space)
+    row = run_pair(method, space)
+    assert (row["method"], row["space"]) == (method, space)
+    assert 0 < row["top1"] <= 1

@@ -15,7 +15,9 @@ from benchmarks import matrix
     ],
 )
 def test_pair_runs_and_meets_its_budget(method, space, run_pair):
-    run_pair(method, space)
+    row = run_pair(method, space)
+    assert (row["method"], row["space"]) == (method, space)
+    assert 0 < row["top1"] <= 1
 
 
 def test_the_check_of_a_pair_can_fail(tmp_path):
