@@ -29,6 +29,7 @@ from ifnas_jax.data import augment
 from ifnas_jax.data.decode import decode
 from ifnas_jax.data.pipeline import eval_batches, train_batches
 from ifnas_jax.data.source import Examples
+from ifnas_jax.host_memory import keep_freed_memory
 
 PHOTOGRAPHS = {
     "sklearn": ("datasets/images/china.jpg", "datasets/images/flower.jpg"),
@@ -207,6 +208,7 @@ def main() -> None:
     parser.add_argument("--json", help="where to write the table")
     parser.add_argument("--quick", action="store_true", help="one repeat")
     arguments = parser.parse_args()
+    keep_freed_memory()
     repeats = 1 if arguments.quick else REPEATS
     data = jpegs()
     records = [{"image": data[i % len(data)], "label": 0} for i in range(BATCH)]

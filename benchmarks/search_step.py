@@ -17,6 +17,7 @@ import numpy as np
 from ifnas_jax import config as config_lib
 from ifnas_jax import cost, distributed, files, training
 from ifnas_jax import masks as mask_lib
+from ifnas_jax.host_memory import keep_freed_memory
 from ifnas_jax.methods import make_method
 from ifnas_jax.nn.supernet import Supernet
 from ifnas_jax.schedule import search_schedule
@@ -113,6 +114,7 @@ def main(argv=None) -> None:
     parser.add_argument("--json", required=True, help="where to write the rows")
     parser.add_argument("--quick", action="store_true", help="only the L = 4 settings")
     arguments = parser.parse_args(argv)
+    keep_freed_memory()
     rows = []
     for setting in SETTINGS[:2] if arguments.quick else SETTINGS:
         for row in measure(*setting):

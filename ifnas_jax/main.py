@@ -20,10 +20,14 @@ from ifnas_jax import files, result, tpu
 from ifnas_jax.cluster import Cluster, add_flags, find_cluster
 from ifnas_jax.errors import DivergedError, InputError, PreemptedError, StorageError
 from ifnas_jax.flags import load_config, make_parser
+from ifnas_jax.host_memory import keep_freed_memory
 from ifnas_jax.validation import validate
 
 # Of errors; of any other in using files 4.
 _EXIT = {InputError: 2, DivergedError: 3}
+
+# Epochs of a run that is not mostly compiling.
+_LONG = 5
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -53,7 +57,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     tpu.keep_quiet()
     try:
         cluster = find_cluster(arguments, os.environ)
-        run(load_config(arguments.config, overrides), arguments.workdir, cluster)
+        config = load_config(arguments.config, overrides)
+        if _epochs(config) >= _LONG:
+            keep_freed_memory()
+        run(config, arguments.workdir, cluster)
     except (InputError, DivergedError, StorageError, OSError) as error:
         code, message = _EXIT.get(type(error), 4), _describe(error)
     except PreemptedError:
@@ -70,6 +77,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         time.sleep(1)
         os._exit(code)
     return code
+
+
+def _epochs(config: ConfigDict) -> float:
+    """Of all jobs together."""
+    lengths = {"search": config.search.max_epochs, "retrain": config.retrain.epochs}
+    return sum(lengths[job] for job in lengths if job in config.jobs)
 
 
 def _stop(*unused) -> None:
