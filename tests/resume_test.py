@@ -125,3 +125,34 @@ def test_a_full_disk_is_said_and_nothing_is_lost(finished, tiny_flags, tmp_path)
 def test_a_workdir_that_cannot_be_written_is_refused(tiny_flags):
     output = finish(start(tiny_flags("/proc/run")), code=2)
     assert "--workdir '/proc/run' cannot be written" in output.splitlines()[-1]
+
+
+def test_a_workdir_gone_read_only_and_data_gone_are_said_and_nothing_is_lost(
+    finished, tiny_flags, mnist5k_dir, tmp_path
+):
+    """In the middle of the search, then between two starts; then all is mended."""
+    workdir, data = tmp_path / "run", tmp_path / "data"
+    shutil.copytree(mnist5k_dir, data)
+    # Root may write anywhere, unless it gives that up.
+    bound = ["setpriv", "--bounding-set=-dac_override"] if os.geteuid() == 0 else []
+    process = start(tiny_flags(workdir), under=bound)
+    wait_for_rows(process, workdir / "search" / "metrics.jsonl", 5)
+    folders = [workdir, *(p for p in workdir.rglob("*") if p.is_dir())]
+    for folder in folders:
+        folder.chmod(0o555)
+    output = finish(process, code=4)
+    assert "Traceback" not in output
+    assert "permission" in output.lower().splitlines()[-1]
+    assert "the same command goes on" in output.splitlines()[-1]
+    output = finish(start(tiny_flags(workdir), under=bound), code=2)
+    assert "cannot be written (Permission denied)" in output.splitlines()[-1]
+    for folder in folders:
+        folder.chmod(0o755)
+    for shard in data.rglob("*.array_record*"):
+        shard.unlink()
+    away = tiny_flags(workdir, **{"dataset.data_dir": data})
+    output = finish(start(away), code=2)
+    assert "is missing" in output.splitlines()[-1]
+    output = finish(start(tiny_flags(workdir)))
+    assert "lacks the rows" not in output
+    assert not compare(workdir, finished[0])
