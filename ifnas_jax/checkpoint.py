@@ -6,7 +6,10 @@ writes and reads them, and tells the others.
 """
 
 import json
+import logging as python_logging
 import os
+import re
+import sys
 import zlib
 from collections.abc import Callable
 from typing import Any
@@ -27,11 +30,28 @@ _MISSING = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
 
 
 def _is_news(record: Any) -> bool:
-    """Not the tracebacks that Orbax logs of what it then raises to us."""
-    return not (record.exc_info and f"{os.sep}orbax{os.sep}" in record.pathname)
+    """Not the tracebacks that Orbax, or asyncio for it, logs of what comes to us."""
+    if not record.exc_info:
+        return True
+    paths, trace = [record.pathname], record.exc_info[2]
+    while trace:
+        paths.append(trace.tb_frame.f_code.co_filename)
+        trace = trace.tb_next
+    return not any(f"{os.sep}orbax{os.sep}" in path for path in paths)
+
+
+def _report_unraisable(unraisable: Any, report: Callable = sys.unraisablehook) -> None:
+    """Not what TensorStore, writing on, meets after another array could not be written.
+
+    Orbax does not wait for the other arrays then, and raises the error to us.
+    """
+    if str(unraisable.exc_value) != "Event loop is closed" or unraisable.object:
+        report(unraisable)
 
 
 logging.get_absl_logger().addFilter(_is_news)
+python_logging.getLogger("asyncio").addFilter(_is_news)
+sys.unraisablehook = _report_unraisable
 
 
 class Checkpoints:
@@ -130,7 +150,8 @@ class Checkpoints:
             except InputError:
                 raise
             except _FILE_ERRORS as error:
-                if isinstance(error, OSError) and not isinstance(error, _MISSING):
+                cause = _system_error(error)
+                if cause and not isinstance(cause, _MISSING):
                     raise self._cannot("read", error) from error
                 problem = str(error).split("\n")[0][:200]
             logging.warning(
@@ -187,11 +208,20 @@ class Checkpoints:
             raise self._cannot("write", error) from error
 
     def _cannot(self, what: str, error: Exception) -> StorageError:
-        reason = getattr(error, "strerror", None) or " ".join(str(error).split())
+        cause = _system_error(error)
+        reason = (cause and cause.strerror) or " ".join(str(error).split())
         return StorageError(
             f"cannot {what} the checkpoints in {self._directory} ({reason[:200]}); "
             "mend that, and the same command goes on at the last whole one."
         )
+
+
+def _system_error(error: Exception) -> OSError | None:
+    """What the system said, also where TensorStore tells it in a ValueError."""
+    if isinstance(error, OSError):
+        return error
+    code = re.search(r"os_error_code='(\d+)'", str(error))
+    return OSError(int(code[1]), os.strerror(int(code[1]))) if code else None
 
 
 def check_finite(tree: Any, step: int) -> None:

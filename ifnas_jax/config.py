@@ -66,6 +66,7 @@ def default(dataset: str) -> ConfigDict:
     data.valid_fraction = 0.02  # of the training split, for the search's own accuracy
     data.classes = ()  # their TFDS names; empty: all, or those that subset_seed draws
     data.subset_seed = 0  # draws the 100 classes of imagenet100
+    data.contents = ""  # filled in: its version and files; a run takes no other
     data.on_unreadable = "stop"  # at an image that can't be decoded; "skip": count it
     data.crop = "resized"  # random resized crop; "pad": pad and crop
     data.padding = 0  # pixels on each side, for crop = "pad"
@@ -285,6 +286,11 @@ def resolve(config: ConfigDict, stored: dict[str, Any] | None) -> None:
             f"config.json of the workdir has dataset.classes {names!r}, which no run "
             "leaves; restore it, or use another workdir."
         )
+    if type(stored["dataset"].get("contents")) is not str:
+        raise InputError(
+            "config.json of the workdir has no dataset.contents, which every run "
+            "leaves; restore it, or use another workdir."
+        )
     classes, dtype = stored["dataset"].get("num_classes"), stored.get("dtype")
     if type(classes) is not int or classes < 1 or dtype not in ("float32", "bfloat16"):
         raise InputError(
@@ -295,6 +301,7 @@ def resolve(config: ConfigDict, stored: dict[str, Any] | None) -> None:
     if config.dataset.name == "imagenet100" and not config.dataset.classes:
         config.dataset.classes = tuple(names)
     config.dataset.num_classes = config.dataset.num_classes or classes
+    config.dataset.contents = config.dataset.contents or stored["dataset"]["contents"]
     config.dtype = dtype if config.dtype == "auto" else config.dtype
 
 

@@ -18,13 +18,14 @@ import numpy as np
 from jax.experimental import multihost_utils
 
 from ifnas_jax.cluster import Cluster
-from ifnas_jax.errors import InputError
+from ifnas_jax.errors import InputError, StorageError
 
 # The name of the devices' axis inside a pmapped step.
 AXIS = "batch"
 
-# Bytes of an error that every process tells the others.
+# Bytes of an error that every process tells the others, and which errors they tell.
 _MESSAGE = 1024
+_TOLD = {kind.__name__: kind for kind in (InputError, StorageError)}
 
 _terminated = False  # a SIGTERM came to a process that is alone
 _asked = itertools.count()  # times that `preempted` was asked
@@ -92,7 +93,7 @@ def from_primary(function: Callable[[], Any]) -> Any:
       function: called by process 0 only; returns what JSON can hold.
 
     Raises:
-      InputError: process 0 raised it.
+      InputError, StorageError: process 0 raised it.
     """
     if jax.process_count() == 1:
         return function()
@@ -100,12 +101,12 @@ def from_primary(function: Callable[[], Any]) -> Any:
     if is_primary():
         try:
             told = {"value": function()}
-        except InputError as error:
-            told = {"error": str(error)}
+        except tuple(_TOLD.values()) as error:
+            told = {"error": str(error), "kind": type(error).__name__}
         told = json.dumps(told).encode()
     told = json.loads(broadcast(told))
     if "error" in told:
-        raise InputError(told["error"])
+        raise _TOLD[told["kind"]](told["error"])
     return told["value"]
 
 
@@ -147,22 +148,24 @@ def together(function: Callable[[], Any]) -> Any:
     """This process' result of a check that every process makes.
 
     Raises:
-      InputError: one of them raised it; then all do, so that none waits for another.
+      InputError, StorageError: one of them raised it; then all do, so that none waits
+        for another.
     """
     if jax.process_count() == 1:
         return function()
     result, message = None, ""
     try:
         result = function()
-    except InputError as error:
-        message = str(error)
+    except tuple(_TOLD.values()) as error:
+        message = f"{type(error).__name__} {error}"
     told = np.zeros(_MESSAGE, np.uint8)
     encoded = np.frombuffer(message.encode()[:_MESSAGE], np.uint8)
     told[: len(encoded)] = encoded
     for process, row in enumerate(multihost_utils.process_allgather(told)):
         if row.any():
             text = row.tobytes().rstrip(b"\0").decode(errors="replace")
-            raise InputError(f"process {process}: {text}")
+            kind, text = text.split(" ", 1)
+            raise _TOLD[kind](f"process {process}: {text}")
     return result
 
 

@@ -120,7 +120,8 @@ def read_rows(
     """The objects of a `.jsonl` file; none if it is missing.
 
     Each has a "step", not before the last one's, and the given fields. A last line
-    without an end is being written, or was when the run was killed, and is left out.
+    without an end is being written, or was when the run was killed, and is left out;
+    so are zeros at the end, which a power cut leaves for what was not on the disk yet.
 
     Raises:
       InputError: a line holds something else.
@@ -128,7 +129,7 @@ def read_rows(
     if not os.path.exists(path):
         return []
     with open(path, "rb") as file:
-        *lines, _ = file.read().split(b"\n")
+        *lines, _ = file.read().rstrip(b"\0").split(b"\n")
     rows, last = [], 0
     for number, line in enumerate(lines, start=1):
         try:

@@ -72,9 +72,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     print(f"ifnas_jax: {message}", file=sys.stderr, flush=True)
     if cluster and code != 75:
-        # Leaving in order would wait for the others, who may wait for this one. Where
-        # process 0 is gone JAX ends them: a moment lets them say why before.
+        # Where process 0 is gone JAX ends the others: a moment lets them say why.
         time.sleep(1)
+    if code == 4 or (cluster and code != 75):
+        # Leaving in order would wait for the other processes, who may wait for this
+        # one, and for threads of Orbax' that wait for what can't be written.
+        sys.stdout.flush()
         os._exit(code)
     return code
 
@@ -130,13 +133,14 @@ def run(config: ConfigDict, workdir: str, cluster: Cluster | None = None) -> Non
     versions = result.versions()
     if _is_first(cluster) or os.path.isdir(workdir):
         _keep_compiled(workdir)
-    dataset = _open(config)
+    dataset = _open(config, resumed=stored is not None)
     config.dataset.num_classes = dataset.num_classes
     config.dataset.classes = dataset.classes
+    config.dataset.contents = dataset.contents
     config.dtype = training.compute_dtype(config).name
     _check_alike(config, versions)
     distributed.together(lambda: check_run(config, dataset, workdir))
-    distributed.from_primary(lambda: _claim(config, workdir))
+    distributed.from_primary(lambda: _claim(config, workdir, stored))
     if "search" in config.jobs:
         from ifnas_jax.search import search
 
@@ -203,7 +207,7 @@ def _check_alike(config: ConfigDict, versions: dict[str, str]) -> None:
                 raise InputError(
                     f"it has another {field} ({own.get(field)!r}) than process 0 "
                     f"({first.get(field)!r}); give all processes the same command line "
-                    "and install the same versions."
+                    "and data, and install the same versions."
                 )
 
     distributed.together(check)
@@ -230,16 +234,26 @@ def _keep_compiled(workdir: str) -> None:
         jax.config.update("jax_compilation_cache_dir", path)
 
 
-def _open(config: ConfigDict):
-    """Opens the data set in every process; only a process that is alone prepares it."""
+def _open(config: ConfigDict, resumed: bool):
+    """Opens the data set in every process; only a process that is alone prepares it.
+
+    Raises:
+      InputError: it can't be used.
+      StorageError: the same, by a run that used it before.
+    """
     from ifnas_jax import distributed
     from ifnas_jax.data.source import open_dataset
 
     opened, alone = [], distributed.processes()["process_count"] == 1
 
     def open_once():
-        if not opened:
-            opened.append(open_dataset(config.dataset, prepare=alone))
+        try:
+            if not opened:
+                opened.append(open_dataset(config.dataset, prepare=alone))
+        except InputError as error:
+            if not resumed:
+                raise
+            raise StorageError(str(error)) from error
 
     # First in process 0: it prepares the embedded set, if they share a disk, once.
     distributed.from_primary(open_once)
@@ -288,16 +302,20 @@ def _check_same(config: ConfigDict, stored: dict[str, Any] | None, workdir: str)
         )
 
 
-def _claim(config: ConfigDict, workdir: str) -> None:
+def _claim(config: ConfigDict, workdir: str, stored: dict[str, Any] | None) -> None:
+    """Writes `config.json`, unless it is there and says the same."""
+    if stored is not None and not config_lib.differences(config, stored):
+        return
     try:
         os.makedirs(workdir, exist_ok=True)
         path = os.path.join(workdir, "config.json")
         files.write_text(path, config_lib.to_json(config))
     except OSError as error:
-        raise InputError(
-            f"--workdir {workdir!r} cannot be written ({error.strerror}); name a "
-            "folder that can."
-        ) from error
+        what = f"--workdir {workdir!r} cannot be written ({error.strerror}); "
+        if stored is not None:
+            what += "mend that, and the same command goes on at the last checkpoint."
+            raise StorageError(what) from error
+        raise InputError(what + "name a folder that can.") from error
 
 
 if __name__ == "__main__":

@@ -122,7 +122,8 @@ def retrain(config: ConfigDict, dataset: Dataset, workdir: str) -> None:
             meter = training.Meter(rows)
             state, clock = _loop(job, steps, state, clock, meter, batches, writers)
             last = distributed.from_primary(lambda: logs.rows[-1] if logs.rows else {})
-            if "test_top1" not in last:  # The log of a trained network was lost.
+            if last.get("step") != job.total or "test_top1" not in last:
+                # The end of a trained network's log was lost.
                 last = {f"test_{key}": x for key, x in steps.test(state).items()}
     if distributed.is_primary():
         summary = {
@@ -155,7 +156,8 @@ def _loop(job, steps, state, clock, meter, batches, writers) -> tuple[State, Clo
             shown |= _shown(row)
         clock = clock._replace(seconds=time.perf_counter() - started)
         preempted = distributed.preempted()
-        if preempted or (ended and epoch % fields.checkpoint_every == 0):
+        due = step == job.total or (ended and epoch % fields.checkpoint_every == 0)
+        if due or preempted:
             writers.logs.sync()
             facts = {"architecture": job.architecture, "rows": meter.rows()}
             writers.checkpoints.save(step, state._asdict(), facts | clock._asdict())

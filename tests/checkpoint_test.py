@@ -83,6 +83,19 @@ def test_a_storage_that_fails_leaves_the_checkpoints_alone(saved, monkeypatch):
     assert restore(saved)[0] == 4
 
 
+def test_what_the_system_says_is_found_in_what_tensorstore_raises(saved, monkeypatch):
+    """A storage that can't be read just now says nothing of what is in it."""
+
+    def fail(*_):
+        raise ValueError("Error reading file: [os_error_code='5'] [spec='...']")
+
+    monkeypatch.setattr(Checkpoints, "_read", fail)
+    with pytest.raises(StorageError, match=r"cannot read .*\(Input/output error\)"):
+        restore(saved)
+    monkeypatch.undo()
+    assert restore(saved)[0] == 4
+
+
 def test_another_runs_checkpoint_is_refused_and_left(saved):
     def check(facts):
         raise InputError("of something else")

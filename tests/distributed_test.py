@@ -125,6 +125,23 @@ def test_processes_of_different_configs_are_refused(tiny_flags, tmp_path):
     assert not workdir.exists()
 
 
+def test_a_process_that_is_killed_ends_the_others_and_nothing_is_lost(
+    one, tiny_flags, tmp_path
+):
+    """As a machine that fails does; as many go on."""
+    workdir = tmp_path / "run"
+    flags = tiny_flags(workdir, **SEARCH)
+    first, second = start_together(flags, flags)
+    wait_for_rows(first, workdir / "search" / "metrics.jsonl", 9)
+    second.kill()
+    second.communicate()
+    output, _ = first.communicate(timeout=200)
+    assert first.returncode not in (0, 2, 3, 75), output
+    for process in start_together(flags, flags):
+        finish(process)
+    assert_alike(workdir, one, retrained=False)
+
+
 def test_a_refusal_in_one_process_ends_all(tiny_flags, mnist5k_dir, tmp_path):
     """Only process 1 has anything to complain of: its data are half-written."""
     workdir, broken = tmp_path / "run", tmp_path / "tfds"

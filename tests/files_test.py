@@ -5,6 +5,7 @@ from contextlib import closing
 import pytest
 
 from ifnas_jax import files, logs
+from ifnas_jax.errors import InputError
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
@@ -42,6 +43,15 @@ def test_a_line_without_its_end_is_not_a_row(tmp_path):
     assert files.read_rows(path) == [{"step": 1}, {"step": 2}]
     path.write_text('{"step": 1}\n{"step": 2}')
     assert files.read_rows(path) == [{"step": 1}]
+
+
+def test_zeros_that_a_power_cut_leaves_at_the_end_are_no_rows(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    path.write_bytes(b'{"step": 1}\n{"step": 2}\n{"st' + bytes(100))
+    assert files.read_rows(path) == [{"step": 1}, {"step": 2}]
+    path.write_bytes(b'{"step": 1}\n' + bytes(10) + b'\n{"step": 2}\n')
+    with pytest.raises(InputError, match="damaged in line 2"):
+        files.read_rows(path)
 
 
 @pytest.mark.parametrize("half_written", ["", '{"step": 9, "lo'])

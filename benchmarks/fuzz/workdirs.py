@@ -58,6 +58,7 @@ def _stored_text(argument: str) -> str:
     config = load_config(argument)
     config_lib.resolve(config, None)
     config.dataset.num_classes, config.dtype = 10, "float32"
+    config.dataset.contents = "mnist5k/1.0.0: test 1000, train 4000, files 1a2b3c4d"
     return config_lib.to_json(config)
 
 
@@ -108,6 +109,7 @@ PINNED = [
     _pinned({"dataset": {"num_classes": "ten"}}, argument=CONFIGS[1]),
     _pinned({"dataset": {"on_unreadable": "skip"}}),
     _pinned({"two\nlines": 1}),
+    _pinned({"dataset": {"contents": 7}}),
 ]
 
 
@@ -171,7 +173,11 @@ def _same_config(argument: str, stored) -> bool:
     classes, dtype = stored["dataset"].get("num_classes"), stored.get("dtype")
     if type(classes) is not int or classes < 1 or dtype not in ("float32", "bfloat16"):
         return False
+    contents = stored["dataset"].get("contents")
+    if type(contents) is not str:
+        return False
     ours["dtype"] = dtype
+    ours["dataset"]["contents"] = contents
     if argument == CONFIGS[1]:
         ours["dataset"]["num_classes"] = classes
     theirs, ours = flat(stored), flat(ours)

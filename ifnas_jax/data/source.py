@@ -1,6 +1,8 @@
 """Opens a data set: its training, validation and test parts, read by index."""
 
 import dataclasses
+import json
+import zlib
 from collections.abc import Sequence
 
 import ml_collections
@@ -137,6 +139,7 @@ class Dataset:
         test: the test split; ImageNet's validation split, whose test has no labels.
         classes: the name of each label, of a set of which only some classes are
             used; otherwise ().
+        contents: its version, examples and files: equal ones are read in equal order.
     """
 
     num_classes: int
@@ -144,6 +147,7 @@ class Dataset:
     valid: Examples
     test: Examples
     classes: tuple[str, ...] = ()
+    contents: str = ""
 
 
 def open_dataset(config: ml_collections.ConfigDict, prepare: bool = True) -> Dataset:
@@ -153,8 +157,8 @@ def open_dataset(config: ml_collections.ConfigDict, prepare: bool = True) -> Dat
         config: `name` (any TFDS image classification set, 'mnist5k' or
             'imagenet100'), `data_dir` ('' for TFDS' default), `valid_fraction`
             (of the training split), `channels`, `classes` and `subset_seed` (see
-            `chosen_classes`) and `on_unreadable` ('stop' or 'skip'). `num_classes`,
-            when there and not 0, has to agree.
+            `chosen_classes`) and `on_unreadable` ('stop' or 'skip'). `num_classes`
+            and `contents`, when there and not empty, have to agree.
         prepare: see `prepared_builder`.
 
     Returns:
@@ -176,6 +180,12 @@ def open_dataset(config: ml_collections.ConfigDict, prepare: bool = True) -> Dat
         )
     builder = prepared_builder(config.name, config.data_dir, prepare)
     _check_channels(config, builder)
+    contents = _contents(builder)
+    if config.get("contents", "") not in ("", contents):
+        raise InputError(
+            f"dataset.contents is {config.contents!r}, but {builder.data_path} holds "
+            f"{contents!r}: set dataset.data_dir to where the former is."
+        )
     names = chosen_classes(config, builder)
     feature = builder.info.features["label"]
     classes = np.array([feature.str2int(name) for name in names]) if names else None
@@ -203,7 +213,15 @@ def open_dataset(config: ml_collections.ConfigDict, prepare: bool = True) -> Dat
         )
         for part, split in splits.items()
     }
-    return Dataset(num_classes=num_classes, classes=names, **parts)
+    return Dataset(num_classes, classes=names, contents=contents, **parts)
+
+
+def _contents(builder: tfds.core.DatasetBuilder) -> str:
+    """Says what a prepared set is: the rows of another may stand in other places."""
+    splits = sorted(builder.info.splits.items())
+    counts = ", ".join(f"{name} {split.num_examples}" for name, split in splits)
+    shards = json.dumps([split.shard_lengths for _, split in splits])
+    return f"{builder.info.full_name}: {counts}, files {zlib.crc32(shards.encode()):x}"
 
 
 def split_validation(

@@ -40,6 +40,25 @@ def test_parts(config):
     assert example["image"].dtype == np.uint8
 
 
+def test_other_contents_are_refused(copied):
+    """Rows of another version, or of other files, may stand in other places."""
+    config, folder = copied
+    config.contents = open_dataset(config).contents
+    assert config.contents.startswith(f"{VERSION}: test 1000, train 4000, files ")
+    assert open_dataset(config).contents == config.contents
+    info = folder / "dataset_info.json"
+    # The same number of examples, in another number of files.
+    text = info.read_text()
+    (count,) = re.findall(r'"4000"', text)
+    info.write_text(text.replace(count, '"1000",\n"3000"'))
+    one, two = (f"mnist5k-train.array_record-0000{i}-of-00002" for i in (0, 1))
+    shard = folder / "mnist5k-train.array_record-00000-of-00001"
+    for name in (one, two):
+        shutil.copy(shard, folder / name)
+    with pytest.raises(InputError, match=r"dataset\.contents is .*but .*holds"):
+        open_dataset(config)
+
+
 def test_train_and_valid_partition_the_training_split():
     train, valid = split_validation(np.arange(103), 0.2)
 
