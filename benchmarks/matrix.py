@@ -17,7 +17,7 @@ import time
 
 from ifnas_jax import files
 from ifnas_jax.architecture import from_json, load
-from ifnas_jax.methods import METHODS
+from ifnas_jax.methods import METHODS, readers
 
 # A method's name, or a name of the table and the fields that make it.
 EXTRA_METHODS = {"darts2": {"method": "darts", "darts.order": 2}}
@@ -87,6 +87,7 @@ def run(method: str, space: str, workdir: str, overrides: list[str]) -> dict:
         return files.read_json(row_path)
     own = EXTRA_METHODS.get(method, {"method": method})
     fields = {**TINY, **SPACES[space], **own}
+    fields = {k: v for k, v in fields.items() if own["method"] in readers(k)}
     command = [sys.executable, "-W", "error", "-m", "ifnas_jax.main"]
     command += [f"--config=configs/{space}.py:mnist5k", f"--workdir={path}"]
     command += [f"--config.{name}={value}" for name, value in fields.items()]

@@ -23,7 +23,7 @@ from ifnas_jax.methods import METHODS, make_method, sampling
 from ifnas_jax.schedule import retrain_rate, search_rate, search_schedule
 from ifnas_jax.spaces import NAMES
 from ifnas_jax.spaces.interleaving import active_connections, interleave
-from ifnas_jax.validation import DERIVATIONS, GROUPS, JOBS, validate
+from ifnas_jax.validation import DERIVATIONS, GROUPS, JOBS, check_overrides, validate
 
 ROOT = pathlib.Path(__file__).parents[2] / "configs"
 FILES = ("lchain1", "lchain4", "lchain6", "lchain8", "darts_space", "goldnas_space")
@@ -167,6 +167,7 @@ def check(case) -> bool:
     argument, overrides = case
     try:
         config = load_config(argument, overrides)
+        check_overrides(config, load_config(argument))
         validate(config)
         config_lib.resolve(config, None)
         if not config.dataset.num_classes:
