@@ -69,9 +69,9 @@ TINY = {
 # Said below the table.
 NOTE = (
     "GOLD-NAS departs from its paper here: the first increment of λ is "
-    f"{TINY['goldnas.delta']} in place of 1e-5, with n0 = 4 as in the paper. The shipped "
-    "configs have 0.01, and in chains of L = 6 and 8, but for `mnist5k`, n0 = 12 and 20 "
-    "([`method.md`](method.md) says why)."
+    f"{TINY['goldnas.delta']} in place of 1e-5, with n0 = 4 as in the paper. The "
+    "shipped configs have 0.01, and in chains of L = 6 and 8, but for `mnist5k`, n0 = "
+    "12 and 20 ([`method.md`](method.md) says why)."
 )
 COLUMNS = (
     "method",
