@@ -4,7 +4,8 @@
         --methods=ifnas,dnas --seeds=0,1,2 --workdir=runs/seeds --json=FILE
 
 A run that was interrupted goes on when the command is repeated; one that is done is
-only read. Further arguments (--config.FIELD=VALUE) go to every run.
+only read. Further arguments (--config.FIELD=VALUE) go to every run, so all of the
+methods have to read these fields.
 """
 
 import argparse

@@ -12,6 +12,7 @@ def get_config(dataset: str = "imagenet2012"):
     """The configuration for a data set (a TFDS name, or mnist5k, imagenet100)."""
     config = config_lib.default(dataset)
     config.space.num_precursors = 1  # L: how many precursors a node may read
-    # The whole super-network is a plain chain here, and a target lies under it.
-    config.target_madds = round(0.8 * config.target_madds)
+    # The whole super-network is a plain chain here, so a target lies under it: where
+    # a random architecture, with sep_conv_3x3 in two of three nodes, often comes near.
+    config.target_madds = round(0.65 * config.target_madds)
     return config

@@ -6,19 +6,22 @@ happens to it.
 
 import os
 
+import numpy as np
 from ml_collections import ConfigDict
 
 from ifnas_jax import config as config_lib
-from ifnas_jax import distributed
+from ifnas_jax import distributed, draws
 from ifnas_jax.architecture import Architecture, load
 from ifnas_jax.data.augment import eval_transform, train_transform
 from ifnas_jax.data.halves import halves
 from ifnas_jax.data.source import Dataset
 from ifnas_jax.errors import InputError
 from ifnas_jax.methods import make_method
+from ifnas_jax.methods.interface import Method
 from ifnas_jax.methods.sampling import modulus
 from ifnas_jax.schedule import search_schedule
 from ifnas_jax.search_step import validation_batches
+from ifnas_jax.spaces.graph import Space
 
 
 def check_run(config: ConfigDict, dataset: Dataset, workdir: str) -> None:
@@ -31,8 +34,9 @@ def check_run(config: ConfigDict, dataset: Dataset, workdir: str) -> None:
 
     Raises:
       InputError: the devices don't divide a batch, the phases don't fit, the
-        validation part fills no batch, the transforms can't be made, or there is no
-        architecture to retrain or one of another space or size.
+        validation part fills no batch, the transforms can't be made, draws don't meet
+        the target, or there is no architecture to retrain or one of another space or
+        size.
     """
     train_transform(config.dataset)
     eval_transform(config.dataset)
@@ -48,7 +52,7 @@ def check_run(config: ConfigDict, dataset: Dataset, workdir: str) -> None:
         if method.order:
             halves(dataset.train, config.seed)
         if method.draw:
-            method.draw(0)  # Whether the budget can be met at all.
+            check_draws(config, space, method)
     if "retrain" in config.jobs:
         distributed.check_batch("retrain", config.retrain)
         count = len(dataset.train) + len(dataset.valid)
@@ -58,6 +62,19 @@ def check_run(config: ConfigDict, dataset: Dataset, workdir: str) -> None:
         given = "search" not in config.jobs or os.path.exists(path)
         if given and distributed.is_primary():
             check_architecture(config, load(path), path)
+
+
+def check_draws(config: ConfigDict, space: Space, method: Method) -> None:
+    """Refuses a budget that a draw can't meet, or not as often as a run will draw.
+
+    Raises:
+      InputError: it is met by no draw, or seldom.
+    """
+    method.draw(0)
+    if method.trains and config.derive == "target":
+        band, target = config.random.band, config.target_madds
+        rng = np.random.default_rng(config.seed)
+        draws.check_target(space, config_lib.macro(config), target, band, rng)
 
 
 def check_steps(field: str, epochs: float, total: int) -> None:

@@ -11,8 +11,11 @@ from ifnas_jax.errors import InputError
 from ifnas_jax.masks import Kept
 from ifnas_jax.spaces.graph import Space
 
-# Draws after which a budget that is never hit is given up.
-ATTEMPTS = 1000
+# Attempts after which a draw to a budget is given up.
+ATTEMPTS = 10_000
+# A run of many draws may begin if so many of so many attempts succeed. With a chance of
+# 1 in 250 an attempt, one run in 125 is let through, and of its draws 4 in 10^18 fail.
+_ENOUGH, _TRIED = 10, 1000
 
 
 def inputs(
@@ -72,15 +75,53 @@ def to_target(
     """
     nearest = 0
     for _ in range(ATTEMPTS):
-        kept = delete_unread(space.stages, subsets(space, rng))
-        order = tuple(rng.random(stage.shape) for stage in kept)
-        kept, madds = pruning.drop_weakest(space, macro, kept, order, target)
+        kept, madds = _attempt(space, macro, target, rng)
         if band * target <= madds <= target:
             return kept
         if madds <= target:
             nearest = max(nearest, madds)
     raise InputError(
-        f"random.band is {band}, but none of {ATTEMPTS} drawn architectures has from "
+        f"random.band is {band}, but none of {ATTEMPTS:,} drawn architectures has from "
         f"{band * target:,.0f} to {target:,} MAdds (the nearest had {nearest:,}); "
         "lower random.band, or change target_madds."
+    )
+
+
+def _attempt(
+    space: Space, macro: cost.Macro, target: int, rng: np.random.Generator
+) -> tuple[Kept, int]:
+    """One of `to_target`, with its MAdds."""
+    kept = delete_unread(space.stages, subsets(space, rng))
+    order = tuple(rng.random(stage.shape) for stage in kept)
+    return pruning.drop_weakest(space, macro, kept, order, target)
+
+
+def check_target(
+    space: Space, macro: cost.Macro, target: int, band: float, rng: np.random.Generator
+) -> None:
+    """Refuses what `to_target` seldom hits, before a run that draws thousands.
+
+    Of so many draws one could fail after days, and again whenever the run goes on.
+    Attempts are alike, so some tell about all of them, whatever the run will draw.
+
+    Args:
+      space: the space.
+      macro: the sizes at which MAdds are counted.
+      target: as in `to_target`.
+      band: as in `to_target`.
+      rng: draws.
+
+    Raises:
+      InputError: too few attempts come to lie between the two.
+    """
+    found = 0
+    for _ in range(_TRIED):
+        _, madds = _attempt(space, macro, target, rng)
+        found += band * target <= madds <= target
+        if found == _ENOUGH:
+            return
+    raise InputError(
+        f"random.band is {band}, but only {found} of {_TRIED:,} drawn architectures "
+        f"have from {band * target:,.0f} to {target:,} MAdds, too few for a run that "
+        "draws thousands; lower random.band, or change target_madds."
     )

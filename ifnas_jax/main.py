@@ -21,7 +21,7 @@ from ifnas_jax.cluster import Cluster, add_flags, find_cluster
 from ifnas_jax.errors import DivergedError, InputError, PreemptedError, StorageError
 from ifnas_jax.flags import load_config, make_parser
 from ifnas_jax.host_memory import keep_freed_memory
-from ifnas_jax.validation import validate
+from ifnas_jax.validation import check_overrides, validate
 
 # Of errors; of any other in using files 4.
 _EXIT = {InputError: 2, DivergedError: 3}
@@ -58,6 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         cluster = find_cluster(arguments, os.environ)
         config = load_config(arguments.config, overrides)
+        check_overrides(config, load_config(arguments.config))
         if _epochs(config) >= _LONG:
             keep_freed_memory()
         run(config, arguments.workdir, cluster)

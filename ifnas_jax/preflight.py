@@ -23,7 +23,7 @@ from ml_collections import ConfigDict
 from ifnas_jax import config as config_lib
 from ifnas_jax.errors import InputError
 from ifnas_jax.flags import load_config, make_parser
-from ifnas_jax.validation import validate
+from ifnas_jax.validation import check_overrides, validate
 
 if TYPE_CHECKING:
     from ifnas_jax.aot import Program
@@ -181,6 +181,9 @@ def _load(arguments: argparse.Namespace, overrides: Sequence[str]) -> ConfigDict
             "leave it out, or add --job=retrain."
         )
     config = load_config(arguments.config, overrides)
+    if arguments.job == "search":
+        # An architecture to retrain is drawn by the fields of another method.
+        check_overrides(config, load_config(arguments.config))
     validate(config)
     config_lib.resolve(config, None)
     if config.dtype == "auto":

@@ -7,7 +7,7 @@ from ml_collections import ConfigDict
 from ifnas_jax import config as config_lib
 from ifnas_jax import cost, pruning
 from ifnas_jax.errors import InputError
-from ifnas_jax.methods import METHODS, sampling
+from ifnas_jax.methods import METHODS, readers, sampling
 from ifnas_jax.ranges import check_ranges
 from ifnas_jax.spaces.graph import check_cells
 
@@ -65,6 +65,28 @@ def validate(config: ConfigDict) -> None:
     _check_sampling(config)
     _check_budget(config)
     _check_auxiliary(config)
+
+
+def check_overrides(config: ConfigDict, given: ConfigDict) -> None:
+    """Refuses a field that is set for a method which does not read it.
+
+    Args:
+      config: with the fields that are set.
+      given: of its file, without them. What a file sets is for any method.
+
+    Raises:
+      InputError: one differs, or the method is unknown.
+    """
+    _one_of("method", config.method, tuple(METHODS))
+    ours, theirs = config_lib.flat(config), config_lib.flat(given)
+    for field, value in ours.items():
+        methods = readers(field)
+        if config.method not in methods and value != theirs[field]:
+            others = " or ".join(map(repr, methods))
+            raise InputError(
+                f"{field} is {value!r}, but method {config.method!r} does not read it; "
+                f"set it to {theirs[field]!r}, or method to {others}."
+            )
 
 
 def _check_space(config: ConfigDict) -> None:
@@ -132,6 +154,7 @@ def _check_sampling(config: ConfigDict) -> None:
     for name, default in (
         ("interleaved", 0),
         ("groups", "modulo"),
+        ("loop_warmup", True),
         ("warmup_sampling", True),
     ):
         if fields[name] != default and config.method != "ifnas":

@@ -1,5 +1,6 @@
-"""An architecture is retrained by a config of its own space and sizes."""
+"""What is refused with the data at hand: architectures of others, budgets not drawn."""
 
+import contextlib
 import pathlib
 
 import numpy as np
@@ -8,9 +9,10 @@ import pytest
 from ifnas_jax import config as config_lib
 from ifnas_jax import draws
 from ifnas_jax.architecture import from_kept
-from ifnas_jax.checks import check_architecture
+from ifnas_jax.checks import check_architecture, check_draws
 from ifnas_jax.errors import InputError
 from ifnas_jax.flags import load_config
+from ifnas_jax.methods import make_method
 
 CONFIGS = pathlib.Path(__file__).parents[1] / "configs"
 
@@ -52,3 +54,19 @@ def test_one_of_other_sizes_is_refused():
     config = preset("lchain4", **{"macro.width": 24})
     with pytest.raises(InputError, match=r"macro\.width is 24, but FILE is of 16"):
         check_architecture(config, found_by("lchain4"), "FILE")
+
+
+@pytest.mark.parametrize("derive", ["target", "keep1"])
+@pytest.mark.parametrize("method", ["random", "randomws"])
+def test_only_a_run_of_many_draws_needs_a_target_that_is_often_drawn(method, derive):
+    # In the tail of what is drawn.
+    changes = {"method": method, "derive": derive, "target_madds": 11_400_000}
+    config = preset("lchain1", **changes)
+    space = config_lib.space(config)
+    refused = (method, derive) == ("randomws", "target")
+    with (
+        pytest.raises(InputError, match="too few for a run that draws thousands")
+        if refused
+        else contextlib.nullcontext()
+    ):
+        check_draws(config, space, make_method(config, space))

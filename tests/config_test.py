@@ -8,8 +8,8 @@ from ifnas_jax import config as config_lib
 from ifnas_jax import cost, main
 from ifnas_jax.errors import InputError
 from ifnas_jax.flags import load_config
-from ifnas_jax.methods import METHODS
-from ifnas_jax.validation import validate
+from ifnas_jax.methods import METHODS, READS, readers
+from ifnas_jax.validation import check_overrides, validate
 
 CONFIGS = pathlib.Path(__file__).parents[1] / "configs"
 PRESETS = ("imagenet2012", "imagenet100", "cifar10", "fashion_mnist", "mnist5k")
@@ -201,6 +201,11 @@ REFUSED = [
         {"method": "randomws", "sampling.warmup_sampling": False},
         "sampling.warmup_sampling is False, .* set it to True",
     ),
+    (
+        "lchain4",
+        {"method": "dnas", "sampling.loop_warmup": False},
+        "sampling.loop_warmup is False, .* set it to True, or method to 'ifnas'",
+    ),
     ("lchain4", {"space.operators": ("pool",)}, "space.operators is 'pool'; choose"),
 ]
 
@@ -216,6 +221,61 @@ def test_what_does_not_go_together_is_refused_with_the_mend(name, changes, messa
     text = str(caught.value)
     assert text.endswith(".") and "\n" not in text
     assert not re.search(r"[.] [A-Z]", text)
+
+
+UNREAD = [
+    ("fairdarts", "darts.order", 2, "'darts'"),
+    ("random", "darts.order", 2, "'darts'"),
+    ("goldnas", "penalty.schedule", "linear", "'ifnas' or 'dnas'"),
+    ("ifnas", "pcdarts.parts", 2, "'pcdarts'"),
+    ("dnas", "goldnas.weakest", 4, "'goldnas'"),
+    ("ifnas", "bilevel.b1", 0.9, "'darts' or 'pcdarts' or 'fairdarts'"),
+    ("random", "random.candidates", 7, "'randomws'"),
+    ("darts", "search.threshold", 0.1, "'ifnas' or 'dnas'"),
+    ("pcdarts", "search.arch_momentum", 0.5, "'ifnas' or 'dnas' or 'goldnas'"),
+]
+
+
+@pytest.mark.parametrize(("method", "field", "value", "others"), UNREAD)
+def test_a_field_of_another_method_is_refused(method, field, value, others):
+    # Its file sets two fields, for methods that read them.
+    path = f"{CONFIGS / 'lchain8'}.py:cifar10"
+    given = load_config(path)
+    assert (given.goldnas.weakest, given.penalty.prune_epochs) == (20, 20.0)
+    default = config_lib.flat(given)[field]
+    for own in (method, *others.replace("'", "").split(" or ")):
+        setting = f"--config.{field}={value}"
+        config = load_config(path, [f"--config.method={own}", setting])
+        if own == method:
+            message = (
+                f"{field} is {value!r}, but method {method!r} does not read it; "
+                f"set it to {default!r}, or method to {others}."
+            )
+            with pytest.raises(InputError, match=f"^{re.escape(message)}$"):
+                check_overrides(config, given)
+        else:
+            check_overrides(config, given)
+    same = [f"--config.method={method}", f"--config.{field}={default}"]
+    check_overrides(load_config(path, same), given)
+
+
+def test_the_command_line_refuses_a_field_of_another_method(tmp_path, capsys):
+    flags = [
+        f"--config={CONFIGS / 'lchain4'}.py:mnist5k",
+        f"--workdir={tmp_path / 'x'}",
+    ]
+    fields = ["--config.method=fairdarts", "--config.darts.order=2"]
+    assert main.main([*flags, *fields]) == 2
+    assert "darts.order is 2, but method 'fairdarts'" in capsys.readouterr().err
+    assert not (tmp_path / "x").exists()
+
+
+def test_every_method_says_what_it_reads():
+    assert set(READS) == set(METHODS)
+    names = config_lib.flat(config_lib.default("mnist5k"))
+    known = {*names, *(name.split(".")[0] for name in names)}
+    assert set().union(*READS.values()) <= known
+    assert readers("search.batch_size") == tuple(METHODS)
 
 
 @pytest.mark.parametrize(

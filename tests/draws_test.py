@@ -3,16 +3,22 @@
 import collections
 import itertools
 import math
+import pathlib
 
 import numpy as np
 import pytest
 
+from ifnas_jax import config as config_lib
 from ifnas_jax import draws, pruning
 from ifnas_jax.architecture import delete_unread, from_kept
 from ifnas_jax.cost import Macro, fixed_cost, pair_costs
 from ifnas_jax.errors import InputError
+from ifnas_jax.flags import load_config
 from ifnas_jax.spaces.graph import Space, cell
 from ifnas_jax.spaces.lchain import OPERATORS, lchain
+
+CONFIGS = pathlib.Path(__file__).parents[1] / "configs"
+PRESETS = ("imagenet2012", "imagenet100", "cifar10", "fashion_mnist", "mnist5k")
 
 # Two nodes, of which none is ever deleted: node 1 has two inputs, node 2 three.
 CELL = Space("darts", OPERATORS, (cell(2, 3, False),), shared=True, inputs_kept=2)
@@ -219,6 +225,32 @@ def test_the_seed_decides():
 
     assert np.array_equal(draw(0), draw(0))
     assert not np.array_equal(draw(0), draw(1))
+
+
+@pytest.mark.parametrize("name", ["lchain1", "lchain4", "lchain6", "lchain8"])
+@pytest.mark.parametrize("dataset", PRESETS)
+def test_every_preset_draws_whatever_random_and_randomws_ask_for(name, dataset):
+    config = load_config(f"{CONFIGS / name}.py:{dataset}")
+    space, sizes = config_lib.space(config), config_lib.macro(config)
+    target, band = config.target_madds, config.random.band
+    # Of random and of randomws' candidates, and of what randomws trains.
+    streams = [[0], [1, 0], [1, 1], [2, 0], [2, 1]]
+    for numbers in streams:
+        rng = np.random.default_rng([config.seed, *numbers])
+        for _ in range(4):
+            kept = draws.to_target(space, sizes, target, band, rng)
+            assert band * target <= cost_of(space, sizes, kept) <= target
+    draws.check_target(space, sizes, target, band, np.random.default_rng(0))
+
+
+def test_a_target_that_is_seldom_hit_is_refused_before_a_run_of_many_draws():
+    # In the tail of what is drawn: one is found, but thousands would not be.
+    case = CHAIN, MACRO, 4_300_000, 0.97
+    assert draws.to_target(*case, np.random.default_rng(0))
+    with pytest.raises(
+        InputError, match=r"random\.band is 0\.97, but only \d of 1,000"
+    ):
+        draws.check_target(*case, np.random.default_rng(0))
 
 
 def test_a_band_that_is_never_hit_is_refused(monkeypatch):

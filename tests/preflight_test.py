@@ -118,6 +118,8 @@ def test_refused_before_anything_is_loaded(monkeypatch, capsys):
     arguments = [*COMMAND, "--topology=v5e:2x2"]
     assert preflight.main([*arguments, "--architecture=a.json"]) == 2
     assert "--job=retrain" in capsys.readouterr().err
+    assert preflight.main([*arguments, "--config.darts.order=2"]) == 2
+    assert "darts.order is 2, but method 'ifnas'" in capsys.readouterr().err
     monkeypatch.setattr(tpu, "is_installed", lambda: False)
     assert preflight.main(arguments) == 2
     assert "pip install -e '.[preflight]'" in capsys.readouterr().err

@@ -6,6 +6,7 @@ space, its price, the groups, the masks, the schedule and the stored config are
 consistent by what is counted here.
 """
 
+import itertools
 import json
 import math
 import pathlib
@@ -19,11 +20,11 @@ from ifnas_jax import config as config_lib
 from ifnas_jax.data.augment import eval_transform, train_transform
 from ifnas_jax.errors import InputError
 from ifnas_jax.flags import load_config
-from ifnas_jax.methods import METHODS, make_method, sampling
+from ifnas_jax.methods import METHODS, make_method, readers, sampling
 from ifnas_jax.schedule import retrain_rate, search_rate, search_schedule
 from ifnas_jax.spaces import NAMES
 from ifnas_jax.spaces.interleaving import active_connections, interleave
-from ifnas_jax.validation import DERIVATIONS, GROUPS, JOBS, validate
+from ifnas_jax.validation import DERIVATIONS, GROUPS, JOBS, check_overrides, validate
 
 ROOT = pathlib.Path(__file__).parents[2] / "configs"
 FILES = ("lchain1", "lchain4", "lchain6", "lchain8", "darts_space", "goldnas_space")
@@ -105,19 +106,22 @@ def _fitting(name: str):
 
 
 @st.composite
-def _override(draw) -> str:
+def _override(draw) -> tuple[str, ...]:
+    """One field, often with a method that reads it."""
     name = draw(st.sampled_from(sorted(FIELDS)))
     kind = draw(st.integers(0, 19))
     if kind == 0:
-        return draw(_text)
+        return (draw(_text),)
     if kind == 1:
         other = draw(st.sampled_from([f"{name}s", f"{name}.x", name[1:], "space", ""]))
-        return f"--config.{other}={draw(_wild)}"
+        return (f"--config.{other}={draw(_wild)}",)
     if kind == 2:
-        return f"--{draw(st.sampled_from(['', 'no']))}config.{name}"
-    if kind < 7:
-        return f"--config.{name}={draw(_wild)}"
-    return f"--config.{name}={draw(_fitting(name))}"
+        return (f"--{draw(st.sampled_from(['', 'no']))}config.{name}",)
+    value = draw(_wild if kind < 7 else _fitting(name))
+    setting, methods = f"--config.{name}={value}", readers(name)
+    if "ifnas" in methods or kind % 4 == 0:
+        return (setting,)
+    return (f"--config.method={draw(st.sampled_from(methods))}", setting)
 
 
 @st.composite
@@ -125,7 +129,8 @@ def _cases(draw):
     dataset = draw(st.sampled_from([*DATASETS, "svhn_cropped", None]) | _text)
     path = ROOT / f"{draw(st.sampled_from(FILES))}.py"
     overrides = draw(st.lists(_override(), max_size=4))
-    return f"{path}" + ("" if dataset is None else f":{dataset}"), tuple(overrides)
+    argument = f"{path}" + ("" if dataset is None else f":{dataset}")
+    return argument, tuple(itertools.chain(*overrides))
 
 
 CASES = _cases()
@@ -167,6 +172,7 @@ def check(case) -> bool:
     argument, overrides = case
     try:
         config = load_config(argument, overrides)
+        check_overrides(config, load_config(argument))
         validate(config)
         config_lib.resolve(config, None)
         if not config.dataset.num_classes:
