@@ -1,6 +1,5 @@
-"""libtpu, the driver and compiler of TPUs, where no TPU is attached."""
+"""Whether a TPU is attached; and libtpu, its driver and compiler, where none is."""
 
-import glob
 import importlib.util
 import os
 import pathlib
@@ -13,8 +12,20 @@ _ROLE = {
     "TPU_ACCELERATOR_TYPE": "v5litepod-4",
     "TPU_WORKER_HOSTNAMES": "localhost",
 }
-# Of a TPU's PCI device, by which JAX finds it too.
-_VENDOR = "0x1ae0"
+# By what Linux lists here JAX finds a TPU too; its name in /dev depends on its kind.
+_PCI = pathlib.Path("/sys/bus/pci/devices")
+_GOOGLE = "0x1ae0"
+# The classes of disks and network cards, which Google's machines without a TPU have.
+_OTHERS = "0x01", "0x02"
+
+
+def is_attached() -> bool:
+    """Whether there may be a TPU."""
+    for device in _PCI.glob("*"):
+        vendor, kind = ((device / name).read_text() for name in ("vendor", "class"))
+        if vendor.strip() == _GOOGLE and not kind.startswith(_OTHERS):
+            return True
+    return False
 
 
 def is_installed() -> bool:
@@ -28,8 +39,7 @@ def keep_quiet() -> None:
     JAX looks for a TPU by loading libtpu, if that is installed; so this comes before
     JAX looks. It does nothing where there may be a TPU.
     """
-    vendors = map(pathlib.Path, glob.glob("/sys/bus/pci/devices/*/vendor"))
-    if any(vendor.read_text().strip() == _VENDOR for vendor in vendors):
+    if is_attached():
         return
     for name, value in _ROLE.items():
         os.environ.setdefault(name, value)

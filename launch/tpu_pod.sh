@@ -122,6 +122,7 @@ where=("--project=$project" "--zone=$zone" --quiet)
 queue=(gcloud compute tpus queued-resources)
 vm=(gcloud compute tpus tpu-vm)
 worker='bash ifnas_jax/launch/tpu_worker.sh'
+installed=ifnas_jax.installed
 archive=${TMPDIR:-/tmp}/$name.ifnas_jax.tar.gz
 created=0 reached=0 running=0 child=''
 
@@ -156,9 +157,16 @@ install() {
     "${ssh_flags[@]}"
   run rm -f "$archive"
   [[ -z $setup ]] || remote "$setup"
-  remote "mkdir -p ifnas_jax && tar -xzf ifnas_jax.tar.gz -C ifnas_jax && $worker $(
+  local unpack='mkdir -p ifnas_jax && tar -xzf ifnas_jax.tar.gz -C ifnas_jax'
+  remote "rm -f $installed && $unpack && $worker $(
     quoted setup ${bucket:+"--bucket=$bucket"} ${disk:+"--disk=$disk"}
-  )"
+  ) && touch $installed"
+}
+
+# Whether a worker says that it lacks something. One that says nothing may run a job, whose
+# files stay as they are.
+incomplete() {
+  remote "[ -e $installed ] || echo not installed" | grep -x 'not installed' >/dev/null
 }
 
 create() {
@@ -195,7 +203,8 @@ ensure_pod() {
     esac
     pause
   done
-  if ((new)) || [[ $command == create ]]; then install; fi
+  # A pod that was there may be of a request whose script was lost before it was served.
+  if ((new)) || [[ $command == create ]] || incomplete; then install; fi
 }
 
 train() {
@@ -231,7 +240,7 @@ finish() {
   trap '' HUP INT TERM
   if ((created && !keep)); then
     delete || say "'$name' could not be deleted and may go on costing; delete it by hand."
-  elif ((created)); then
+  elif ((created && !dry_run)); then
     say "'$name' stays and goes on costing; 'tpu_pod.sh delete' removes it."
   fi
   exit "$1"

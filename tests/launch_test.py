@@ -37,7 +37,7 @@ FAKES = {
     """,
     # A pod whose one worker is this machine; `state` is the queued resource's. It is
     # preempted where `preempt` says so, with the job; a look at a pod that is `down`
-    # fails once.
+    # fails once, a question to an `unheard` one always.
     "gcloud": """
         command=${*: -1}
         case "$*" in
@@ -45,10 +45,24 @@ FAKES = {
             if [[ -e $FAKE/down ]]; then rm "$FAKE/down"; exit 1; fi
             cat "$FAKE/state" 2>/dev/null || true
             ;;
-          *' create '*) echo create >>"$FAKE/calls"; echo ACTIVE >"$FAKE/state" ;;
+          *' create '*)
+            echo create >>"$FAKE/calls"
+            echo ACTIVE >"$FAKE/state"
+            rm -f "$HOME/ifnas_jax.installed"
+            ;;
           *' delete '*) echo delete >>"$FAKE/calls"; rm "$FAKE/state" ;;
           *' scp '*) ;;
-          *'tpu_worker.sh setup'*) echo install >>"$FAKE/calls"; exit "${SETUP:-0}" ;;
+          *'tpu_worker.sh setup'*)
+            echo install >>"$FAKE/calls"
+            [[ ! ${SETUP:-} ]] || exit "$SETUP"
+            cd "$HOME"
+            ${command##*&& }
+            ;;
+          *'not installed'*)
+            [[ ! -e $FAKE/unheard ]] || exit 255
+            cd "$HOME"
+            bash -c "${command#--command=}"
+            ;;
           *' ssh '*)
             [[ $command =~ (start|stop) ]]
             echo "${BASH_REMATCH[1]}" >>"$FAKE/calls"
@@ -141,7 +155,9 @@ def local(fake, *options):
                 *["--ssh-flag=--internal-ip", *BUCKET_JOB],
             ],
         ),
+        ("tpu_pod_create.txt", "tpu_pod.sh", ["create", *POD, *TYPE, "--bucket=b"]),
         ("tpu_pod_stop.txt", "tpu_pod.sh", ["stop", *POD]),
+        ("tpu_pod_delete.txt", "tpu_pod.sh", ["delete", *POD]),
         (
             "gpus_hosts.txt",
             "gpus.sh",
@@ -294,11 +310,24 @@ def test_tpu_pod_creates_nothing_where_it_cannot_look(fake):
     assert (done.returncode, lines(fake / "calls")) == (1, [])
 
 
-def test_tpu_pod_leaves_a_pod_that_was_there(fake):
+@pytest.mark.parametrize("installed", [True, False])
+def test_tpu_pod_leaves_a_pod_that_was_there(installed, fake):
+    # Not installed: the script that asked for it was lost while the request waited.
     (fake / "state").write_text("ACTIVE\n")
+    if installed:
+        (fake / "ifnas_jax.installed").touch()
+    (fake / "codes").write_text("75\n0\n")
     done = launch("tpu_pod.sh", "train", *POD, *TYPE, "--bucket=b", *BUCKET_JOB)
     assert done.returncode == 0, done
-    assert lines(fake / "calls") == ["start"]
+    install = [] if installed else ["install"]
+    assert lines(fake / "calls") == [*install, "start", "start"]
+
+
+def test_tpu_pod_installs_nothing_under_a_job_that_may_run(fake):
+    (fake / "state").write_text("ACTIVE\n")
+    (fake / "unheard").touch()
+    done = launch("tpu_pod.sh", "train", *POD, *TYPE, "--bucket=b", *BUCKET_JOB)
+    assert (done.returncode, lines(fake / "calls")) == (0, ["start"])
 
 
 def test_tpu_pod_is_deleted_where_installing_fails(fake):
