@@ -1,7 +1,7 @@
 """Decoding: all pixels of an encoded image, or an error, never filler.
 
 JPEGs are decoded whole, also where only a crop of them is used: TensorFlow, which can
-decode a part, takes longer for it than libjpeg-turbo for the whole
+decode a part, is no faster at it than libjpeg-turbo at the whole
 (`benchmarks/input_pipeline.py`). So whether a file can be read does not depend on
 which crop was drawn.
 """
