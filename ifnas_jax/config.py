@@ -288,8 +288,8 @@ def resolve(config: ConfigDict, stored: dict[str, Any] | None) -> None:
         )
     if type(stored["dataset"].get("contents")) is not str:
         raise InputError(
-            "config.json of the workdir has no dataset.contents, which every run "
-            "leaves; restore it, or use another workdir."
+            "config.json of the workdir has no dataset.contents: it is damaged, or of "
+            "an earlier version; restore it, or use another workdir."
         )
     classes, dtype = stored["dataset"].get("num_classes"), stored.get("dtype")
     if type(classes) is not int or classes < 1 or dtype not in ("float32", "bfloat16"):

@@ -14,8 +14,9 @@ from ifnas_jax.spaces.graph import Space
 # Attempts after which a draw to a budget is given up.
 ATTEMPTS = 10_000
 # A run of many draws may begin if so many of so many attempts succeed. With a chance of
-# 1 in 250 an attempt, one run in 125 is let through, and of its draws 4 in 10^18 fail.
-_ENOUGH, _TRIED = 10, 1000
+# 1 in 500 an attempt, 5 % of the targets are let through, and of their draws 2 in 10^9
+# fail; with 1 in 100, 3 % are refused.
+_ENOUGH, _TRIED = 5, 1000
 
 
 def inputs(

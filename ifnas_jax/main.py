@@ -6,6 +6,7 @@ Any field of the config can be set: --config.search.batch_size=64. Started again
 the same workdir, a run goes on where it was, or says that it is done.
 """
 
+import contextlib
 import os
 import signal
 import sys
@@ -35,7 +36,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Returns:
       0; 2 after bad input; 3 if training diverged; 4 if the workdir or the data can't
-      be used any more; 75 after SIGTERM, with everything saved; 130 after Ctrl-C.
+      be used any more (by ending the process); 75 after SIGTERM, with everything
+      saved; 130 after Ctrl-C.
     """
     parser = make_parser("ifnas_jax.main", __doc__)
     parser.add_argument(
@@ -71,14 +73,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         message = "interrupted; the same command goes on at the last checkpoint."
     else:
         return 0
-    print(f"ifnas_jax: {message}", file=sys.stderr, flush=True)
+    with contextlib.suppress(OSError):  # They may be on the disk that is full.
+        sys.stdout.flush()
+        print(f"ifnas_jax: {message}", file=sys.stderr, flush=True)
     if cluster and code != 75:
         # Where process 0 is gone JAX ends the others: a moment lets them say why.
         time.sleep(1)
     if code == 4 or (cluster and code != 75):
         # Leaving in order would wait for the other processes, who may wait for this
         # one, and for threads of Orbax' that wait for what can't be written.
-        sys.stdout.flush()
         os._exit(code)
     return code
 
@@ -272,8 +275,16 @@ def _skipped(dataset) -> int:
 
 def _stored_config(workdir: str) -> dict[str, Any] | None:
     path = os.path.join(workdir, "config.json")
-    if os.path.exists(path):
+    try:
+        os.stat(path)
         return files.read_json(path, {"dataset": dict})
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except OSError as error:
+        raise StorageError(
+            f"--workdir {workdir!r} cannot be read ({error.strerror}); mend that, and "
+            "the same command goes on at the last checkpoint."
+        ) from error
     if os.path.exists(os.path.join(workdir, "result.json")):
         raise InputError(
             f"--workdir {workdir!r} holds a result.json without the config.json that "
@@ -304,9 +315,7 @@ def _check_same(config: ConfigDict, stored: dict[str, Any] | None, workdir: str)
 
 
 def _claim(config: ConfigDict, workdir: str, stored: dict[str, Any] | None) -> None:
-    """Writes `config.json`, unless it is there and says the same."""
-    if stored is not None and not config_lib.differences(config, stored):
-        return
+    """Writes `config.json`, also to see whether the workdir can be written."""
     try:
         os.makedirs(workdir, exist_ok=True)
         path = os.path.join(workdir, "config.json")

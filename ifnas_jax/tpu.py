@@ -22,7 +22,10 @@ _OTHERS = "0x01", "0x02"
 def is_attached() -> bool:
     """Whether there may be a TPU."""
     for device in _PCI.glob("*"):
-        vendor, kind = ((device / name).read_text() for name in ("vendor", "class"))
+        try:
+            vendor, kind = ((device / name).read_text() for name in ("vendor", "class"))
+        except OSError:  # It was taken out meanwhile, or is none of our business.
+            continue
         if vendor.strip() == _GOOGLE and not kind.startswith(_OTHERS):
             return True
     return False

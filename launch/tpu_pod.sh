@@ -166,7 +166,8 @@ install() {
 # Whether a worker says that it lacks something. One that says nothing may run a job, whose
 # files stay as they are.
 incomplete() {
-  remote "[ -e $installed ] || echo not installed" | grep -x 'not installed' >/dev/null
+  { remote "[ -e $installed ] || echo not installed" || true; } |
+    grep -x 'not installed' >/dev/null
 }
 
 create() {

@@ -37,6 +37,7 @@ TINY = {
     "retrain.batch_size": 200,
     "retrain.epochs": 3,
     "retrain.test_every": 2,
+    "retrain.checkpoint_every": 2,
     "log_every": 5,
     # TensorFlow takes ten seconds to import.
     "tensorboard": False,

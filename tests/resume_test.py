@@ -114,6 +114,25 @@ def test_a_checkpoint_says_what_was_found_without_code(finished):
             assert tuple(gates[edge.src, edge.dst]["ops"]) == edge.ops
 
 
+def test_the_weights_that_were_tested_are_saved_and_tested_again_if_their_row_is_lost(
+    finished, tiny_flags, tmp_path
+):
+    """Epochs 1 and 3 of 3 are not due for a checkpoint, epochs 2 and 3 are tested."""
+    assert newest(finished[0], "retrain") == 60
+    workdir = tmp_path / "run"
+    shutil.copytree(finished[0], workdir)
+    for path in ("result.json", "retrain/summary.json"):
+        (workdir / path).unlink()
+    log = workdir / "retrain" / "metrics.jsonl"
+    rows = log.read_text().splitlines(keepends=True)
+    (last,) = (n for n, row in enumerate(rows) if '"step": 40' in row)
+    assert "test_top1" in rows[last]
+    log.write_text("".join(rows[: last + 1]))
+    assert "lacks the rows after step 40" in finish(start(tiny_flags(workdir)))
+    results = [files.read_json(path / "result.json") for path in (workdir, finished[0])]
+    assert results[0]["top1"] == results[1]["top1"]
+
+
 def test_a_full_disk_is_said_and_nothing_is_lost(finished, tiny_flags, tmp_path):
     """Files of a checkpoint's size can't be written, from the middle of the search."""
     process = start(tiny_flags(tmp_path))
@@ -123,7 +142,8 @@ def test_a_full_disk_is_said_and_nothing_is_lost(finished, tiny_flags, tmp_path)
     step = newest(tmp_path, "search")
     saved = tmp_path / "search" / "checkpoints" / str(step)
     size = max(p.stat().st_size for p in saved.rglob("*") if p.is_file())
-    limited = ["bash", "-c", f'ulimit -S -f {size // 1024} && exec "$@"', "--"]
+    # In KiB: three quarters of what the largest file takes.
+    limited = ["bash", "-c", f'ulimit -S -f {size * 3 // 4096} && exec "$@"', "--"]
     output = finish(start(tiny_flags(tmp_path), under=limited), code=4)
     assert "Traceback" not in output
     last = output.splitlines()[-1]
@@ -148,7 +168,7 @@ def test_a_workdir_gone_read_only_and_data_gone_are_said_and_nothing_is_lost(
     bound = ["setpriv", "--bounding-set=-dac_override"] if os.geteuid() == 0 else []
     process = start(tiny_flags(workdir), under=bound)
     wait_for_rows(process, workdir / "search" / "metrics.jsonl", 5)
-    folders = [workdir, *(p for p in workdir.rglob("*") if p.is_dir())]
+    folders = [workdir, workdir / "search", workdir / "search" / "checkpoints"]
     for folder in folders:
         folder.chmod(0o555)
     for stopped in (process, start(tiny_flags(workdir), under=bound)):

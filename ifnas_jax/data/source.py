@@ -184,7 +184,8 @@ def open_dataset(config: ml_collections.ConfigDict, prepare: bool = True) -> Dat
     if config.get("contents", "") not in ("", contents):
         raise InputError(
             f"dataset.contents is {config.contents!r}, but {builder.data_path} holds "
-            f"{contents!r}: set dataset.data_dir to where the former is."
+            f"{contents!r}: set dataset.data_dir to where the former is, or install "
+            "the tensorflow-datasets that prepared it."
         )
     names = chosen_classes(config, builder)
     feature = builder.info.features["label"]

@@ -1,0 +1,171 @@
+"""The chains' super-network and its train step in PyTorch, to compare with.
+
+The same network with the same weights, written as a PyTorch user would: eager
+autograd over a Python loop in which inactive pairs are skipped. Needs torch.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F  # noqa: N812
+
+
+def tensors(tree: Any) -> Any:
+    """A tree of JAX parameters in PyTorch's layouts, as leaves that have gradients."""
+    if isinstance(tree, Mapping):
+        return {key: tensors(value) for key, value in tree.items()}
+    if isinstance(tree, Sequence):
+        return [tensors(value) for value in tree]
+    array = np.asarray(tree)
+    if array.ndim == 4:  # A convolution: HWIO to OIHW.
+        array = array.transpose(3, 2, 0, 1)
+    elif array.ndim == 2:
+        array = array.T
+    return torch.tensor(array.copy(), requires_grad=True)
+
+
+def leaves(tree: Any) -> list[torch.Tensor]:
+    """The tensors of a tree."""
+    if isinstance(tree, torch.Tensor):
+        return [tree]
+    parts = tree.values() if isinstance(tree, Mapping) else tree
+    return [leaf for part in parts for leaf in leaves(part)]
+
+
+def _pair(stacked: Any, row: int, column: int) -> Any:
+    """One edge's parameters of a tree of arrays [N, L, ...]."""
+    if isinstance(stacked, Mapping):
+        return {key: _pair(value, row, column) for key, value in stacked.items()}
+    return np.asarray(stacked)[row, column]
+
+
+def _norm(p, x):
+    norm = p["norm"]["norm"]
+    return F.batch_norm(x, None, None, norm["scale"], norm["bias"], True, 0.1, 1e-5)
+
+
+def _conv(p, x, stride=1):
+    kernel = p["conv"]["kernel"]
+    side = kernel.shape[-1] // 2
+    return _norm(p, F.conv2d(x, kernel, stride=stride, padding=side))
+
+
+def _sep(p, x):
+    kernel = p["depthwise"]["kernel"]
+    x = F.conv2d(F.relu(x), kernel, padding=1, groups=len(kernel))
+    return _norm(p, F.conv2d(x, p["point"]["kernel"][:, :, None, None]))
+
+
+def _reduction(p, x):
+    path = F.max_pool2d(_sep(p["sep1"], x), 3, stride=2, padding=1)
+    return path + _conv(p["shortcut"], x, 2)
+
+
+class Counterpart:
+    """The super-network of a chain with the small stem, and its optimisers."""
+
+    def __init__(self, state: Any, fields: Any, channels_last: bool):
+        """Copies a search's state.
+
+        Args:
+          state: at step 0, as `search_step.initial_state` returns it.
+          fields: the config's `search`.
+          channels_last: the layout of images and kernels in memory.
+        """
+        self._format = torch.channels_last if channels_last else torch.contiguous_format
+        params = dict(state.params)
+        stages = params.pop("stages")
+        params.pop("strided")
+        self._fixed = tensors(params)
+        self._pairs = [
+            [
+                [
+                    tensors(_pair(stage["sep_conv_3x3"], row, column))
+                    for column in range(alpha.shape[1])
+                ]
+                for row in range(alpha.shape[0])
+            ]
+            for stage, alpha in zip(stages, state.arch["alpha"], strict=True)
+        ]
+        self.arch = {
+            name: [torch.tensor(np.asarray(x), requires_grad=True) for x in logits]
+            for name, logits in state.arch.items()
+        }
+        for leaf in (own := leaves([self._fixed, self._pairs])):
+            if leaf.ndim == 4:
+                leaf.data = leaf.data.contiguous(memory_format=self._format)
+        self._clip = fields.clip
+        self._weights = torch.optim.SGD(
+            own, fields.learning_rate, fields.momentum, weight_decay=fields.weight_decay
+        )
+        self._gates = torch.optim.SGD(
+            leaves(self.arch),
+            fields.arch_learning_rate,
+            fields.arch_momentum,
+            weight_decay=fields.arch_weight_decay,
+        )
+
+    def batch(self, images: np.ndarray, labels: np.ndarray):
+        """Images [batch, height, width, channels] and labels, as PyTorch has them."""
+        images = torch.tensor(images.transpose(0, 3, 1, 2).copy())
+        return images.contiguous(memory_format=self._format), torch.tensor(
+            labels, dtype=torch.int64
+        )
+
+    def logits(self, images: torch.Tensor, masks: Any) -> torch.Tensor:
+        """Logits of a batch, with `masks` of one step."""
+        fixed, x = self._fixed, _conv(self._fixed["stem"]["conv"], images)
+        for index, mask in enumerate(masks):
+            inputs = fixed["inputs"][index]
+            x = (
+                x + _sep(inputs["sep"], x)
+                if index == 0
+                else _reduction(inputs["reduction"], x)
+            )
+            x = self._stage(index, mask, x)
+        classifier = fixed["classifier"]
+        x = F.relu(_norm(classifier, _sep(classifier["sep"], x))).mean((2, 3))
+        return F.linear(x, classifier["dense"]["kernel"], classifier["dense"]["bias"])
+
+    def _stage(self, index: int, mask: Any, x: torch.Tensor) -> torch.Tensor:
+        weights, nodes = self._node_weights(index, mask), [x]
+        for row, node in enumerate(mask.active):
+            total = None
+            for column, op in zip(*np.nonzero(node), strict=True):
+                y = nodes[row - column]
+                if op == 0:
+                    pair = self._pairs[index][row][column]
+                    y = _sep(pair["sep2"], _sep(pair["sep1"], y))
+                weight = weights[row, column, op]
+                total = y * weight if total is None else total.addcmul(y, weight)
+            nodes.append(total)
+        return nodes[-1]
+
+    def _node_weights(self, index: int, mask: Any) -> torch.Tensor:
+        """Gates over their nodes' totals, `node_scale` "unit"."""
+        active = torch.tensor(mask.active)
+        gates = torch.sigmoid(self.arch["beta"][index])[:, :, None] * torch.sigmoid(
+            self.arch["alpha"][index]
+        )
+        gates = gates * active
+        total = (gates.sum(2) / active.sum(2).clamp(min=1)).sum(1).detach()
+        gated = torch.tensor(mask.gated)[:, None, None]
+        scaled = gates / total.clamp(min=1e-30)[:, None, None]
+        return torch.where(gated, scaled, 1.0) * active
+
+    def step(
+        self, batch: tuple[torch.Tensor, torch.Tensor], masks: Any
+    ) -> torch.Tensor:
+        """One update of weights and gates; the loss."""
+        images, labels = batch
+        self._weights.zero_grad(set_to_none=True)
+        self._gates.zero_grad(set_to_none=True)
+        loss = F.cross_entropy(self.logits(images, masks), labels)
+        loss.backward()
+        own = [p for group in self._weights.param_groups for p in group["params"]]
+        torch.nn.utils.clip_grad_norm_(own, self._clip)
+        self._weights.step()
+        self._gates.step()
+        return loss.detach()
