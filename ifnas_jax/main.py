@@ -12,12 +12,10 @@ import signal
 import sys
 import time
 from collections.abc import Sequence
-from typing import Any
 
 from ml_collections import ConfigDict
 
-from ifnas_jax import config as config_lib
-from ifnas_jax import files, result, tpu
+from ifnas_jax import result, tpu, workdirs
 from ifnas_jax.cluster import Cluster, add_flags, find_cluster
 from ifnas_jax.errors import DivergedError, InputError, PreemptedError, StorageError
 from ifnas_jax.flags import load_config, make_parser
@@ -124,10 +122,10 @@ def run(config: ConfigDict, workdir: str, cluster: Cluster | None = None) -> Non
       PreemptedError: SIGTERM came, and everything is saved.
     """
     validate(config)
-    stored, done = _look(config, workdir, cluster)
-    _settle(config, stored, workdir, cluster)
+    stored, done = workdirs.look(config, workdir, cluster)
+    workdirs.settle(config, stored, workdir, cluster)
     if done:
-        if _is_first(cluster):
+        if workdirs.is_first(cluster):
             result.show(workdir, "is done already")
         return
     # JAX and the data libraries are imported only when there is work to do.
@@ -135,16 +133,16 @@ def run(config: ConfigDict, workdir: str, cluster: Cluster | None = None) -> Non
     from ifnas_jax.checks import check_run
 
     versions = result.versions()
-    if _is_first(cluster) or os.path.isdir(workdir):
+    if workdirs.is_first(cluster) or os.path.isdir(workdir):
         _keep_compiled(workdir)
     dataset = _open(config, resumed=stored is not None)
     config.dataset.num_classes = dataset.num_classes
     config.dataset.classes = dataset.classes
     config.dataset.contents = dataset.contents
     config.dtype = training.compute_dtype(config).name
-    _check_alike(config, versions)
+    workdirs.check_alike(config, versions)
     distributed.together(lambda: check_run(config, dataset, workdir))
-    distributed.from_primary(lambda: _claim(config, workdir, stored))
+    distributed.from_primary(lambda: workdirs.claim(config, workdir, stored))
     if "search" in config.jobs:
         from ifnas_jax.search import search
 
@@ -154,76 +152,10 @@ def run(config: ConfigDict, workdir: str, cluster: Cluster | None = None) -> Non
 
         retrain(config, dataset, workdir)
     skipped = _skipped(dataset)
-    if _is_first(cluster):
+    if workdirs.is_first(cluster):
         result.write(config, workdir, versions, skipped)
         result.show(workdir, "is done")
     distributed.barrier("the run is done")
-
-
-def _look(
-    config: ConfigDict, workdir: str, cluster: Cluster | None
-) -> tuple[dict[str, Any] | None, bool]:
-    """The config stored in the workdir, and whether its jobs are done."""
-
-    def look():
-        return _stored_config(workdir), result.is_done(config, workdir)
-
-    if cluster is None:
-        return look()
-    from ifnas_jax import distributed
-
-    distributed.start(cluster)
-    return distributed.from_primary(look)
-
-
-def _settle(
-    config: ConfigDict,
-    stored: dict[str, Any] | None,
-    workdir: str,
-    cluster: Cluster | None,
-) -> None:
-    """Fills in what the config leaves open; without JAX if this process is alone."""
-
-    def settle():
-        config_lib.resolve(config, stored)
-        _check_same(config, stored, workdir)
-
-    if cluster is None:
-        return settle()
-    from ifnas_jax import distributed
-
-    return distributed.together(settle)
-
-
-def _check_alike(config: ConfigDict, versions: dict[str, str]) -> None:
-    """Refuses processes that don't run the same: they would train apart, unnoticed."""
-    from ifnas_jax import distributed
-
-    own = config_lib.flat(config) | {f"version of {k}": v for k, v in versions.items()}
-    # Each has its own disk.
-    del own["dataset.data_dir"]
-    first = distributed.from_primary(lambda: own)
-
-    def check():
-        validate(config)
-        for field in sorted(own.keys() | first.keys()):
-            if not files.same(own.get(field), first.get(field)):
-                raise InputError(
-                    f"it has another {field} ({own.get(field)!r}) than process 0 "
-                    f"({first.get(field)!r}); give all processes the same command line "
-                    "and data, and install the same versions."
-                )
-
-    distributed.together(check)
-
-
-def _is_first(cluster: Cluster | None) -> bool:
-    """Whether this process has the workdir; without JAX if it is alone."""
-    if cluster is None:
-        return True
-    from ifnas_jax import distributed
-
-    return distributed.is_primary()
 
 
 def _keep_compiled(workdir: str) -> None:
@@ -271,61 +203,6 @@ def _skipped(dataset) -> int:
 
     parts = (dataset.train, dataset.valid, dataset.test)
     return distributed.total(sum(len(part.skipped) for part in parts))
-
-
-def _stored_config(workdir: str) -> dict[str, Any] | None:
-    path = os.path.join(workdir, "config.json")
-    try:
-        os.stat(path)
-        return files.read_json(path, {"dataset": dict})
-    except (FileNotFoundError, NotADirectoryError):
-        pass
-    except OSError as error:
-        raise StorageError(
-            f"--workdir {workdir!r} cannot be read ({error.strerror}); mend that, and "
-            "the same command goes on at the last checkpoint."
-        ) from error
-    if os.path.exists(os.path.join(workdir, "result.json")):
-        raise InputError(
-            f"--workdir {workdir!r} holds a result.json without the config.json that "
-            "it is of; restore that, or use another workdir."
-        )
-    return None
-
-
-def _check_same(config: ConfigDict, stored: dict[str, Any] | None, workdir: str):
-    """Refuses a workdir whose run was of another config.
-
-    `jobs` may differ, to retrain later; so may where the data is, and whether what
-    can't be read of it is skipped: a run stops at the first such example.
-    """
-    if stored is None:
-        return
-    free = ("jobs", "dataset.data_dir", "dataset.on_unreadable")
-    differing = [
-        field
-        for field in config_lib.differences(config, stored)
-        if field.split(" ")[0] not in free
-    ]
-    if differing:
-        raise InputError(
-            f"--workdir {workdir!r} holds a run with another config: "
-            f"{'; '.join(differing)}; set these as they were, or use another workdir."
-        )
-
-
-def _claim(config: ConfigDict, workdir: str, stored: dict[str, Any] | None) -> None:
-    """Writes `config.json`, also to see whether the workdir can be written."""
-    try:
-        os.makedirs(workdir, exist_ok=True)
-        path = os.path.join(workdir, "config.json")
-        files.write_text(path, config_lib.to_json(config))
-    except OSError as error:
-        what = f"--workdir {workdir!r} cannot be written ({error.strerror}); "
-        if stored is not None:
-            what += "mend that, and the same command goes on at the last checkpoint."
-            raise StorageError(what) from error
-        raise InputError(what + "name a folder that can.") from error
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from ifnas_jax import config as config_lib
-from ifnas_jax import cost, main
+from ifnas_jax import cost, main, workdirs
 from ifnas_jax.errors import InputError
 from ifnas_jax.flags import load_config
 from ifnas_jax.methods import METHODS, READS, readers
@@ -107,7 +107,7 @@ def test_classes_that_were_drawn_are_those_of_the_run_that_goes_on():
 
     # A run that an unreadable image has stopped goes on, told to skip it.
     config.dataset.on_unreadable = "skip"
-    main._check_same(config, stored, "runs/first")
+    workdirs._check_same(config, stored, "runs/first")
 
     other = load_config(f"{CONFIGS / 'lchain4'}.py:imagenet100")
     other.dataset.classes = ("n01537544", "n01443537")
@@ -115,7 +115,7 @@ def test_classes_that_were_drawn_are_those_of_the_run_that_goes_on():
     (difference,) = config_lib.differences(other, stored)
     assert difference.startswith("dataset.classes (stored ['n01443537', 'n01537544']")
     with pytest.raises(InputError, match=r"another config: dataset\.classes"):
-        main._check_same(other, stored, "runs/first")
+        workdirs._check_same(other, stored, "runs/first")
 
 
 REFUSED = [
