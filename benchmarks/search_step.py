@@ -1,22 +1,31 @@
-"""What a search step costs: compiling, time, memory, for what is active.
+"""What a search step costs: compiling, time, memory, beside PyTorch on one machine.
 
-    python -m benchmarks.search_step --json=FILE [--quick]
+    python -m benchmarks.search_step --json=FILE [--quick] [--torch=eager|compiled|none]
 
 The step is the search's own, optimisers included, on random images. Cases: the whole
-super-network, one group's sub-super-network, the chain alone. Times are medians of
-repeats that alternate between the cases; run it with nothing beside it.
+super-network, one group's sub-super-network, the chain alone, and what random pruning
+leaves: 75, 50 and 25 % of the edges. PyTorch runs the same network with the same
+weights, in both memory layouts; that the outputs agree is checked first, and the faster
+is what counts. Times are medians of repeats that alternate between all of these; run it
+with nothing beside it.
 """
 
 import argparse
+import itertools
+import os
 import statistics
 import time
+from contextlib import closing
+from typing import Any
 
 import jax
 import numpy as np
 
+from benchmarks.torch_worker import Task, Worker
 from ifnas_jax import config as config_lib
 from ifnas_jax import cost, distributed, files, training
 from ifnas_jax import masks as mask_lib
+from ifnas_jax.architecture import delete_unread
 from ifnas_jax.host_memory import keep_freed_memory
 from ifnas_jax.methods import make_method
 from ifnas_jax.nn.supernet import Supernet
@@ -24,17 +33,28 @@ from ifnas_jax.schedule import search_schedule
 from ifnas_jax.search_step import Search, initial_state, make_step
 
 SMALL, PAPER = (6, 6, 6), (18, 20, 18)
-SETTINGS = [(4, SMALL), (4, PAPER), (8, SMALL), (8, PAPER)]
-WIDTH, BATCH, REPEATS = 16, 32, 7
+# L, nodes, width and batch.
+QUICK = [(4, SMALL, 16, 32), (4, PAPER, 16, 32)]
+ALL = [
+    *(
+        (L, nodes, 16, 32)
+        for L, nodes in itertools.product((1, 4, 6, 8), (SMALL, PAPER))
+    ),
+    (4, PAPER, 32, 32),
+    (4, PAPER, 16, 64),
+]
+SHARES = (75, 50, 25)
+REPEATS = 7
+LAYOUTS = ("contiguous", "channels_last")
 
 
-def make_search(num_precursors: int, nodes: tuple[int, ...]) -> Search:
+def make_search(num_precursors: int, nodes: tuple[int, ...], width=16, batch=32):
     """The search of a config at 28 pixels, with 100 classes."""
     config = config_lib.default("mnist5k")
     with config.unlocked():
         config.space.update(num_precursors=num_precursors, nodes=nodes)
-        config.macro.search_width = WIDTH
-        config.search.batch_size = BATCH
+        config.macro.search_width = width
+        config.search.batch_size = batch
         config.dataset.num_classes = 100
     config_lib.resolve(config, None)
     space, macro = config_lib.space(config), config_lib.macro(config)
@@ -45,65 +65,135 @@ def make_search(num_precursors: int, nodes: tuple[int, ...]) -> Search:
 
 
 def cases(search: Search) -> dict[str, mask_lib.Masks]:
-    """For each case, masks that are the same in every step of a loop."""
+    """For each case, masks of one step."""
     space = search.net.space
     kept = space.full()
     loop = search.method.masks(kept, 0)
-    group = jax.tree.map(lambda mask: mask[1], loop)
     nobody = mask_lib.group(space, kept, [()] * len(kept))
-    steps = {"whole": mask_lib.whole(kept, learned=True), "group": group}
-    steps["chain"] = nobody
-    return {
-        name: mask_lib.stack([masks] * len(loop[0].active))
-        for name, masks in steps.items()
+    found = {
+        "whole": mask_lib.whole(kept, learned=True),
+        # The last group: with fewer nodes than L, the first ones have one candidate.
+        "group": jax.tree.map(lambda mask: mask[-1], loop),
+        "chain": nobody,
     }
+    for share in SHARES:
+        left = pruned(space, share / 100)
+        found[f"pruned{share}"] = mask_lib.whole(left, learned=True)
+    return found
 
 
-def measure(num_precursors: int, nodes: tuple[int, ...]) -> list[dict]:
+def pruned(space, share: float) -> mask_lib.Kept:
+    """A share of the edges, drawn at random; every node keeps one, as under pruning."""
+    rng = np.random.default_rng(0)
+    kept = space.full()
+    for stage in kept:
+        edges = stage.any(axis=2)
+        drop = edges.sum() - round(share * edges.sum())
+        for row, column in rng.permutation(np.argwhere(edges)):
+            if drop > 0 and stage[row].any(axis=1).sum() > 1:
+                stage[row, column] = False
+                drop -= 1
+    return delete_unread(space.stages, kept)
+
+
+def measure(setting: tuple, torch: str) -> list[dict[str, Any]]:
     """One row a case."""
-    search = make_search(num_precursors, nodes)
-    size = search.net.macro.image_size
-    batch = {
-        "image": np.random.default_rng(0).random((BATCH, size, size, 1), np.float32),
-        "label": np.arange(BATCH, dtype=np.int32),
-    }
-    batch, mu = distributed.shard(batch), np.ones(2, np.float32)
-    masks = cases(search)
-    # Learning rates of 0 would do, but the state is donated: it is carried along.
+    search = make_search(*setting)
+    size, batch_size = search.net.macro.image_size, setting[3]
+    images = np.random.default_rng(0).random((batch_size, size, size, 1), np.float32)
+    labels = np.arange(batch_size, dtype=np.int32)
+    batch = distributed.shard({"image": images, "label": labels})
+    masks, mu = cases(search), np.ones(2, np.float32)
+    length = len(search.method.masks(search.net.space.full(), 0)[0].active)
+    stacked = {name: mask_lib.stack([case] * length) for name, case in masks.items()}
     state = initial_state(search)
-    step, seconds = training.compile_step(
-        make_step(search), (state, masks["whole"], mu, batch)
+    step, compile_seconds = training.compile_step(
+        make_step(search), (state, stacked["whole"], mu, batch)
     )
-    times = {name: [] for name in masks}
-    for repeat in range(REPEATS + 1):
-        for name, case in masks.items():
-            start = time.perf_counter()
-            state, metrics = step(state, case, mu, batch)
-            jax.block_until_ready((state, metrics))
+    fields = {k: v for k, v in search.config.search.items() if isinstance(v, float)}
+    own = {"params": state.params, "arch": state.arch}
+    task = Task(own, fields, images, labels, masks, len(os.sched_getaffinity(0)))
+    modes = modes_of(torch)
+    times = {key: [] for key in itertools.product(masks, ("jax", *modes))}
+    with closing(Worker(task)) as worker:
+        for mode, name in itertools.product(modes, masks):
+            check_equal(search, state, masks[name], images, worker.logits(mode, name))
+        for repeat, (name, mode) in itertools.product(range(REPEATS + 1), times):
+            if mode == "jax":
+                start = time.perf_counter()
+                state, metrics = step(state, stacked[name], mu, batch)
+                jax.block_until_ready((state, metrics))
+                seconds = time.perf_counter() - start
+            else:
+                seconds = worker.seconds(mode, name)
             if repeat:  # The first is for warming up.
-                times[name].append(time.perf_counter() - start)
-    memory = step.memory_analysis()
-    return [
-        {
-            "case": name,
-            "num_precursors": num_precursors,
-            "nodes": list(nodes),
-            "width": WIDTH,
-            "batch": BATCH,
-            "compile_s": round(seconds, 2),
-            "step_ms": round(1e3 * statistics.median(times[name]), 1),
-            "temp_mb": round(memory.temp_size_in_bytes / 1e6, 1),
-            "active_madds": cost.network_cost(
-                search.net.space,
-                search.net.macro,
-                [stage.active[0] for stage in case],
-            ).madds,
-            "share_of_whole": round(
-                statistics.median(times[name]) / statistics.median(times["whole"]), 3
-            ),
-        }
-        for name, case in masks.items()
-    ]
+                times[name, mode].append(seconds)
+    medians = {key: 1e3 * statistics.median(values) for key, values in times.items()}
+    temp_mb = step.memory_analysis().temp_size_in_bytes / 1e6
+    rows = []
+    for name, case in masks.items():
+        best = min(modes, key=lambda mode: medians[name, mode], default=None)
+        active = [stage.active for stage in case]
+        madds = cost.network_cost(search.net.space, search.net.macro, active).madds
+        rows.append(
+            {
+                "case": name,
+                **dict(
+                    zip(
+                        ("num_precursors", "nodes", "width", "batch"),
+                        setting,
+                        strict=True,
+                    )
+                ),
+                "compile_s": round(compile_seconds, 2),
+                "step_ms": round(medians[name, "jax"], 1),
+                "temp_mb": round(temp_mb, 1),
+                "active_madds": madds,
+                "torch_ms": round(medians[name, best], 1) if best else None,
+                "torch_mode": best,
+                "ratio": round(medians[name, best] / medians[name, "jax"], 3)
+                if best
+                else None,
+                "share_of_whole": round(
+                    medians[name, "jax"] / medians["whole", "jax"], 3
+                ),
+            }
+        )
+    return rows
+
+
+def modes_of(torch: str) -> list[str]:
+    """PyTorch's ways that are tried."""
+    ways = {"none": (), "eager": ("eager",), "compiled": ("eager", "compiled")}[torch]
+    return [f"{way} {layout}" for way in ways for layout in LAYOUTS]
+
+
+def check_equal(search, state, masks, images, theirs: np.ndarray) -> None:
+    """Fails if the networks differ: then their times could not be compared."""
+    weights = search.method.weights(state.arch, masks)
+    active = [stage.active for stage in masks]
+    ours = jax.jit(search.net.apply)(state.params, weights, active, images)
+    np.testing.assert_allclose(theirs, ours, rtol=1e-3, atol=1e-4)
+
+
+def peaks() -> dict[str, float]:
+    """What the machine can do: billions of multiply-adds, and gigabytes, a second."""
+    n = 2048
+    a = jax.numpy.ones((n, n))
+    b = jax.numpy.ones(2**26)
+    runs = {
+        "matmul_gmadds": (jax.jit(lambda a: a @ a), a, n**3 / 1e9),
+        "copy_gbytes": (jax.jit(lambda b: b + 1), b, 2 * b.nbytes / 1e9),
+    }
+    found = {}
+    for name, (function, x, amount) in runs.items():
+        seconds = []
+        for _ in range(REPEATS):
+            start = time.perf_counter()
+            function(x).block_until_ready()
+            seconds.append(time.perf_counter() - start)
+        found[name] = round(amount / min(seconds), 1)
+    return found
 
 
 def main(argv=None) -> None:
@@ -112,22 +202,39 @@ def main(argv=None) -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--json", required=True, help="where to write the rows")
-    parser.add_argument("--quick", action="store_true", help="only the L = 4 settings")
+    parser.add_argument("--quick", action="store_true", help="two settings of L = 4")
+    parser.add_argument(
+        "--torch",
+        choices=("eager", "compiled", "none"),
+        default="eager",
+        help="how PyTorch is run beside it; none: where it is not installed",
+    )
     arguments = parser.parse_args(argv)
     keep_freed_memory()
-    rows = []
-    for setting in SETTINGS[:2] if arguments.quick else SETTINGS:
-        for row in measure(*setting):
-            rows.append({**row, "device": distributed.describe_devices()})
-            print(
-                f"L = {row['num_precursors']}  N = {tuple(row['nodes'])!s:12}  "
-                f"{row['case']:5}  compile {row['compile_s']:5.1f} s  "
-                f"step {row['step_ms']:7.1f} ms ({row['share_of_whole']:4.0%})  "
-                f"{row['active_madds'] / 1e6:6.1f}M MAdds active  "
-                f"temporaries {row['temp_mb']:5.0f} MB",
-                flush=True,
-            )
+    rows, machine = [], peaks()
+    print(f"peaks: {machine}", flush=True)
+    for setting in QUICK if arguments.quick else ALL:
+        for row in measure(setting, arguments.torch):
+            used = 3 * row["active_madds"] * row["batch"] / row["step_ms"] / 1e6
+            row["share_of_peak"] = round(used / machine["matmul_gmadds"], 3)
+            rows.append({**row, **machine, "device": distributed.describe_devices()})
+            print(describe(row), flush=True)
         files.write_json(arguments.json, rows)
+
+
+def describe(row: dict[str, Any]) -> str:
+    """A row as a line."""
+    theirs = ""
+    if row["torch_ms"]:
+        theirs = f"  PyTorch {row['torch_ms']:7.1f} ms ({row['torch_mode']}), "
+        theirs += f"ratio {row['ratio']:.2f}"
+    return (
+        f"L = {row['num_precursors']}  N = {row['nodes']!s:12}  C = {row['width']}  "
+        f"batch {row['batch']}  {row['case']:8}  compile {row['compile_s']:5.1f} s  "
+        f"step {row['step_ms']:7.1f} ms ({row['share_of_whole']:4.0%})  "
+        f"{row['active_madds'] / 1e6:6.1f}M MAdds active  "
+        f"temporaries {row['temp_mb']:5.0f} MB{theirs}"
+    )
 
 
 if __name__ == "__main__":

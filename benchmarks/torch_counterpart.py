@@ -4,7 +4,8 @@ The same network with the same weights, written as a PyTorch user would: eager
 autograd over a Python loop in which inactive pairs are skipped. Needs torch.
 """
 
-from collections.abc import Mapping, Sequence
+import functools
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -66,16 +67,16 @@ def _reduction(p, x):
 class Counterpart:
     """The super-network of a chain with the small stem, and its optimisers."""
 
-    def __init__(self, state: Any, fields: Any, channels_last: bool):
+    def __init__(self, state: Any, fields: Mapping[str, float], channels_last: bool):
         """Copies a search's state.
 
         Args:
-          state: at step 0, as `search_step.initial_state` returns it.
-          fields: the config's `search`.
+          state: {"params", "arch"} at step 0, NumPy arrays.
+          fields: of the config's `search`, the numbers of the optimisers.
           channels_last: the layout of images and kernels in memory.
         """
         self._format = torch.channels_last if channels_last else torch.contiguous_format
-        params = dict(state.params)
+        params = dict(state["params"])
         stages = params.pop("stages")
         params.pop("strided")
         self._fixed = tensors(params)
@@ -87,24 +88,25 @@ class Counterpart:
                 ]
                 for row in range(alpha.shape[0])
             ]
-            for stage, alpha in zip(stages, state.arch["alpha"], strict=True)
+            for stage, alpha in zip(stages, state["arch"]["alpha"], strict=True)
         ]
         self.arch = {
             name: [torch.tensor(np.asarray(x), requires_grad=True) for x in logits]
-            for name, logits in state.arch.items()
+            for name, logits in state["arch"].items()
         }
         for leaf in (own := leaves([self._fixed, self._pairs])):
             if leaf.ndim == 4:
                 leaf.data = leaf.data.contiguous(memory_format=self._format)
-        self._clip = fields.clip
-        self._weights = torch.optim.SGD(
-            own, fields.learning_rate, fields.momentum, weight_decay=fields.weight_decay
-        )
-        self._gates = torch.optim.SGD(
-            leaves(self.arch),
-            fields.arch_learning_rate,
-            fields.arch_momentum,
-            weight_decay=fields.arch_weight_decay,
+        self._clip = fields["clip"]
+        self._compiled: dict[str, Callable] = {}
+        self._weights, self._gates = (
+            torch.optim.SGD(
+                parameters,
+                fields[f"{prefix}learning_rate"],
+                fields[f"{prefix}momentum"],
+                weight_decay=fields[f"{prefix}weight_decay"],
+            )
+            for prefix, parameters in (("", own), ("arch_", leaves(self.arch)))
         )
 
     def batch(self, images: np.ndarray, labels: np.ndarray):
@@ -155,17 +157,25 @@ class Counterpart:
         scaled = gates / total.clamp(min=1e-30)[:, None, None]
         return torch.where(gated, scaled, 1.0) * active
 
-    def step(
-        self, batch: tuple[torch.Tensor, torch.Tensor], masks: Any
-    ) -> torch.Tensor:
+    def compiled(self, case: str) -> Callable:
+        """`step` whose loss is compiled, for the masks of one case."""
+        if case not in self._compiled:
+            loss = torch.compile(self.loss, dynamic=False)
+            self._compiled[case] = functools.partial(self.step, loss=loss)
+        return self._compiled[case]
+
+    def loss(self, images, labels, masks: Any) -> torch.Tensor:
+        """Mean cross entropy."""
+        return F.cross_entropy(self.logits(images, masks), labels)
+
+    def step(self, batch: tuple, masks: Any, loss: Callable | None = None):
         """One update of weights and gates; the loss."""
-        images, labels = batch
         self._weights.zero_grad(set_to_none=True)
         self._gates.zero_grad(set_to_none=True)
-        loss = F.cross_entropy(self.logits(images, masks), labels)
-        loss.backward()
+        value = (loss or self.loss)(*batch, masks)
+        value.backward()
         own = [p for group in self._weights.param_groups for p in group["params"]]
         torch.nn.utils.clip_grad_norm_(own, self._clip)
         self._weights.step()
         self._gates.step()
-        return loss.detach()
+        return value.detach()

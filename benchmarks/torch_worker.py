@@ -1,0 +1,94 @@
+"""PyTorch's side of a comparison, in a process of its own.
+
+Two frameworks in one process disturb each other: the threads of one spin while the
+other computes, and they share an allocator. So PyTorch has its own process, which
+waits while JAX is timed, and JAX' waits while it is.
+"""
+
+import multiprocessing
+import time
+from typing import Any, NamedTuple
+
+import numpy as np
+
+
+class Task(NamedTuple):
+    """What PyTorch is to run; all of it can be sent to a process.
+
+    Attributes:
+      state: of a search at step 0, NumPy arrays: {"params", "arch"}.
+      fields: the numbers of the optimisers.
+      images: [batch, height, width, channels].
+      labels: [batch].
+      cases: {name: masks of one step}.
+      threads: as many as JAX has.
+    """
+
+    state: dict[str, Any]
+    fields: dict[str, float]
+    images: np.ndarray
+    labels: np.ndarray
+    cases: dict[str, Any]
+    threads: int
+
+
+class Worker:
+    """A process that runs PyTorch's steps when it is asked; close it when done."""
+
+    def __init__(self, task: Task):
+        context = multiprocessing.get_context("spawn")
+        self._pipe, theirs = context.Pipe()
+        self._process = context.Process(target=_serve, args=(theirs, task), daemon=True)
+        self._process.start()
+        theirs.close()  # So that the end of the process is noticed.
+
+    def _ask(self, *question) -> Any:
+        self._pipe.send(question)
+        return self._pipe.recv()
+
+    def logits(self, mode: str, case: str) -> np.ndarray:
+        """Logits at step 0, [batch, classes]; ask before the first step."""
+        return self._ask("logits", mode, case)
+
+    def seconds(self, mode: str, case: str) -> float:
+        """Of one step."""
+        return self._ask("seconds", mode, case)
+
+    def close(self) -> None:
+        """Ends the process."""
+        self._pipe.close()
+        self._process.join()
+
+
+def _serve(pipe, task: Task) -> None:
+    # Before PyTorch starts its threads.
+    from ifnas_jax.host_memory import keep_freed_memory
+
+    keep_freed_memory()
+    import torch
+
+    from benchmarks.torch_counterpart import Counterpart
+
+    torch.set_num_threads(task.threads)
+    networks = {}
+    while True:
+        try:
+            what, mode, case = pipe.recv()
+        except EOFError:
+            return
+        if mode not in networks:
+            networks[mode] = Counterpart(
+                task.state, task.fields, mode.endswith("channels_last")
+            )
+        network, masks = networks[mode], task.cases[case]
+        batch = network.batch(task.images, task.labels)
+        if what == "logits":
+            with torch.no_grad():
+                pipe.send(network.logits(batch[0], masks).numpy())
+            continue
+        step = network.step
+        if mode.startswith("compiled"):
+            step = network.compiled(case)
+        start = time.perf_counter()
+        step(batch, masks).item()
+        pipe.send(time.perf_counter() - start)
