@@ -137,6 +137,59 @@ class DepthwiseConv3x3(nn.Module):
         return depthwise_conv_3x3(x.astype(self.dtype), kernel, self.stride)
 
 
+@jax.custom_vjp
+def pointwise_conv(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """1×1 convolution, as a matrix product: faster on the CPU, and the same elsewhere.
+
+    XLA's CPU backend gets the kernel's gradient, a product over all pixels, by copying
+    x transposed on one core, and a search step spends a fifth of its time on that. It
+    recognises the same as a sum of outer products, and does it in place.
+
+    Args:
+      x: [batch, height, width, channels].
+      kernel: [channels, features].
+
+    Returns:
+      [batch, height, width, features].
+    """
+    return x @ kernel
+
+
+def _pointwise_forward(x, kernel):
+    return x @ kernel, (x, kernel)
+
+
+def _pointwise_backward(residuals, grad):
+    x, kernel = residuals
+
+    def product(x, grad):
+        return jnp.einsum("bhwi,bhwo->io", x, grad)
+
+    def fused(x, grad):
+        x, grad = x.reshape(-1, x.shape[-1], 1), grad.reshape(-1, 1, grad.shape[-1])
+        return (x * grad).sum(axis=0)
+
+    d_kernel = lax.platform_dependent(x, grad, cpu=fused, default=product)
+    return grad @ kernel.T, d_kernel
+
+
+pointwise_conv.defvjp(_pointwise_forward, _pointwise_backward)
+
+
+class PointwiseConv(nn.Module):
+    """`pointwise_conv` with a learned kernel, no bias."""
+
+    features: int
+    dtype: jnp.dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, x):
+        """[batch, height, width, channels] to [batch, height, width, features]."""
+        shape = (x.shape[-1], self.features)
+        kernel = self.param("kernel", nn.initializers.lecun_normal(), shape)
+        return pointwise_conv(x.astype(self.dtype), kernel.astype(self.dtype))
+
+
 class BatchNorm(nn.Module):
     """Batch norm with the constants of the reference; statistics in float32.
 
@@ -199,9 +252,7 @@ class Sep(nn.Module):
         """[batch, height, width, channels] to [batch, h, w, features]."""
         x = nn.relu(x)
         x = DepthwiseConv3x3(self.dtype, self.stride, name="depthwise")(x)
-        # A matrix product is faster than a 1×1 convolution on the CPU, and the same
-        # elsewhere.
-        x = nn.Dense(self.features, use_bias=False, dtype=self.dtype, name="point")(x)
+        x = PointwiseConv(self.features, self.dtype, name="point")(x)
         return BatchNorm(self.dtype, self.sync, name="norm")(x, train)
 
 

@@ -1,7 +1,7 @@
 """A stage as one loop over its active (edge, operator) pairs.
 
-The pairs are in the order of their destination nodes. Which are active is data, and so
-is the loop's length: a group or a pruning changes neither the program nor its shapes,
+The pairs are in the order of their destination nodes, and each node sums its own before
+the sum is stored. Which are active is data, and so is the loop's length: a group or a pruning changes neither the program nor its shapes,
 an inactive pair costs nothing to run, and the program has one copy of each operator,
 whatever N and L are. Edges that leave a reduction cell's inputs have operators of
 another shape; they are a loop of their own, ahead of the others.
@@ -30,11 +30,13 @@ def active_pairs(active: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Lists the true entries of a bool [N, L, O], sorted by destination node.
 
     Returns:
-      Flat indices [N·L·O], those of the true entries first, and how many those are.
+      Flat indices [N·L·O], those of the true entries first, and where among them each
+      node's begin, [N + 1]: the last entry is how many there are.
     """
     flat = active.reshape(-1)
     order = jnp.argsort(~flat, stable=True).astype(jnp.int32)
-    return order, flat.sum(dtype=jnp.int32)
+    counts = active.sum(axis=(1, 2), dtype=jnp.int32)
+    return order, jnp.concatenate([jnp.zeros(1, jnp.int32), jnp.cumsum(counts)])
 
 
 def _unravel(index, shape):
@@ -96,31 +98,41 @@ def _source(first, sources, outputs, row, column):
 
 
 def _forward(operators, first, params, weights, active, sources, outputs):
-    order, count = active_pairs(active)
+    order, ends = active_pairs(active)
     before = outputs.shape[0] - active.shape[0]
 
-    def body(i, outputs):
-        row, column, op = _unravel(order[i], active.shape)
+    def run(index):
+        # By way of its gradient, which an operator may have of its own making: so
+        # that the whole can be differentiated forwards, as second order does.
+        def branch(p, source, weight, total):
+            return total + weight * jax.vjp(operators[index], p[index], source)[0]
+
+        return branch
+
+    branches = [run(index) for index in range(len(operators))]
+
+    def node(row, outputs):
         buffer = outputs if sources is None else sources
-        at = _source(first, sources, outputs, row, column)
-        source = lax.dynamic_index_in_dim(buffer, at, keepdims=False)
-        weight = weights[row, column, op].astype(outputs.dtype)
 
-        def run(index):
-            # By way of its gradient, which an operator may have of its own making: so
-            # that the whole can be differentiated forwards, as second order does.
-            return lambda p, s: jax.vjp(operators[index], p[index], s)[0]
+        def pair(i, total):
+            _, column, op = _unravel(order[i], active.shape)
+            at = _source(first, sources, outputs, row, column)
+            source = lax.dynamic_index_in_dim(buffer, at, keepdims=False)
+            weight = weights[row, column, op].astype(outputs.dtype)
+            return lax.switch(
+                op, branches, _take(params, row, column), source, weight, total
+            )
 
-        branches = [run(index) for index in range(len(operators))]
-        y = lax.switch(op, branches, _take(params, row, column), source)
-        return _accumulate(outputs, before + row, weight * y)
+        total = lax.dynamic_index_in_dim(outputs, before + row, keepdims=False)
+        total = lax.fori_loop(ends[row], ends[row + 1], pair, total)
+        return lax.dynamic_update_index_in_dim(outputs, total, before + row, 0)
 
-    outputs = lax.fori_loop(0, count, body, outputs)
-    return outputs, (params, weights, active, order, count, sources, outputs)
+    outputs = lax.fori_loop(0, active.shape[0], node, outputs)
+    return outputs, (params, weights, active, order, ends, sources, outputs)
 
 
 def _backward(operators, first, residuals, grad):
-    params, weights, active, order, count, sources, outputs = residuals
+    params, weights, active, order, ends, sources, outputs = residuals
     before = outputs.shape[0] - active.shape[0]
 
     def run(index):
@@ -138,13 +150,12 @@ def _backward(operators, first, residuals, grad):
 
     branches = [run(index) for index in range(len(operators))]
 
-    def body(i, carry):
+    def pair(i, carry, row, d_y):
         d_params, d_weights, d_sources, d_outputs = carry
-        row, column, op = _unravel(order[count - 1 - i], active.shape)
+        _, column, op = _unravel(order[i], active.shape)
         buffer = outputs if sources is None else sources
         at = _source(first, sources, outputs, row, column)
         source = lax.dynamic_index_in_dim(buffer, at, keepdims=False)
-        d_y = lax.dynamic_index_in_dim(d_outputs, before + row, keepdims=False)
         weight = weights[row, column, op].astype(source.dtype)
         d_p, d_weight, d_source = lax.switch(
             op, branches, _take(params, row, column), source, weight, d_y
@@ -166,9 +177,16 @@ def _backward(operators, first, residuals, grad):
             d_sources = _accumulate(d_sources, at, d_source)
         return d_params, d_weights, d_sources, d_outputs
 
+    def node(j, carry):
+        # From the last to the first: a node's gradient is complete when it is read.
+        row = active.shape[0] - 1 - j
+        d_y = lax.dynamic_index_in_dim(carry[3], before + row, keepdims=False)
+        body = functools.partial(pair, row=row, d_y=d_y)
+        return lax.fori_loop(ends[row], ends[row + 1], body, carry)
+
     d_params, d_sources = jax.tree.map(jnp.zeros_like, (params, sources))
     carry = (d_params, jnp.zeros(weights.shape, jnp.float32), d_sources, grad)
-    carry = lax.fori_loop(0, count, body, carry)
+    carry = lax.fori_loop(0, active.shape[0], node, carry)
     d_params, d_weights, d_sources, d_outputs = carry
     return d_params, d_weights.astype(weights.dtype), None, d_sources, d_outputs
 

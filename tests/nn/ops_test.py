@@ -51,6 +51,39 @@ def test_only_the_cpu_leaves_the_native_convolution(platform, convolutions, stri
     assert text.count("stablehlo.convolution") == convolutions
 
 
+@pytest.mark.parametrize("shape", [(2, 7, 7, 3), (3, 1, 5, 4)])
+def test_pointwise_equals_the_convolution_in_value_and_gradients(shape):
+    keys = jax.random.split(jax.random.key(0), 3)
+    x = jax.random.normal(keys[0], shape)
+    kernel = jax.random.normal(keys[1], (shape[-1], 6))
+
+    def reference(x, kernel):
+        return lax.conv_general_dilated(
+            x, kernel[None, None], (1, 1), "VALID", dimension_numbers=ops.DIMENSIONS
+        )
+
+    ours, pull = jax.vjp(jax.jit(ops.pointwise_conv), x, kernel)
+    theirs, expected_pull = jax.vjp(reference, x, kernel)
+    cotangent = jax.random.normal(keys[2], theirs.shape)
+    np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-5)
+    for a, b in zip(pull(cotangent), expected_pull(cotangent), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(("platform", "products"), [("cpu", 2), ("tpu", 3)])
+def test_only_the_cpu_sums_outer_products(platform, products):
+    """Forward and both gradients: three matrix products on TPU."""
+    x, kernel = jnp.ones((2, 6, 6, 4)), jnp.ones((4, 5))
+
+    @jax.jit
+    def gradient(x, kernel):
+        y, pull = jax.vjp(ops.pointwise_conv, x, kernel)
+        return y, pull(y)
+
+    text = gradient.trace(x, kernel).lower(lowering_platforms=(platform,)).as_text()
+    assert text.count("stablehlo.dot_general") == products
+
+
 def test_running_statistics_are_those_of_pytorch():
     """momentum 0.1 in PyTorch's terms: running = 0.9·running + 0.1·batch."""
     x = jax.random.normal(jax.random.key(0), (64, 4)) * 3 + 1

@@ -1,6 +1,7 @@
 """The super-network against a plain Python loop over the graph."""
 
 import functools
+import itertools
 
 import jax
 import jax.numpy as jnp
@@ -210,8 +211,11 @@ def test_program_does_not_grow_with_the_nodes_or_precursors(small, large):
 
 def test_active_pairs_are_listed_by_destination():
     active = np.random.default_rng(0).random((5, 3, 2)) < 0.4
-    order, count = active_pairs(jnp.array(active))
-    assert order[:count].tolist() == np.flatnonzero(active).tolist()
+    active[2] = False
+    order, ends = active_pairs(jnp.array(active))
+    assert order[: ends[-1]].tolist() == np.flatnonzero(active).tolist()
+    for row, (start, end) in enumerate(itertools.pairwise(ends.tolist())):
+        assert all(index // 6 == row for index in order[start:end].tolist())
     assert sorted(order.tolist()) == list(range(active.size))
 
 
