@@ -1,10 +1,11 @@
 """A stage as one loop over its active (edge, operator) pairs.
 
 The pairs are in the order of their destination nodes, and each node sums its own before
-the sum is stored. Which are active is data, and so is the loop's length: a group or a pruning changes neither the program nor its shapes,
-an inactive pair costs nothing to run, and the program has one copy of each operator,
-whatever N and L are. Edges that leave a reduction cell's inputs have operators of
-another shape; they are a loop of their own, ahead of the others.
+the sum is stored. Which are active is data, and so is the loop's length: a group or a
+pruning changes neither the program nor its shapes, an inactive pair costs nothing to
+run, and the program has one copy of each operator, whatever N and L are. Edges that
+leave a reduction cell's inputs have operators of another shape; they are a loop of
+their own, ahead of the others.
 
 The gradient is written out for two reasons: a loop whose length is data has no
 reverse mode of its own, and each node's output is kept once, however many edges read
