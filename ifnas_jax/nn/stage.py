@@ -41,10 +41,9 @@ def active_pairs(active: jax.Array) -> tuple[jax.Array, jax.Array]:
 
 
 def _unravel(index, shape):
-    """Flat index to (node row, distance column, operator)."""
+    """Flat index to (distance column, operator)."""
     _, distances, operators = shape
-    pair, op = index // operators, index % operators
-    return pair // distances, pair % distances, op
+    return index // operators % distances, index % operators
 
 
 def _take(stacked, row, column):
@@ -93,7 +92,7 @@ def add_pairs(
     return _forward(operators, first, params, weights, active, sources, outputs)[0]
 
 
-def _source(first, sources, outputs, row, column):
+def _source(first, sources, row, column):
     """Index of a pair's source, in `sources` or in `outputs`."""
     return row - column - first if sources is None else column
 
@@ -116,8 +115,8 @@ def _forward(operators, first, params, weights, active, sources, outputs):
         buffer = outputs if sources is None else sources
 
         def pair(i, total):
-            _, column, op = _unravel(order[i], active.shape)
-            at = _source(first, sources, outputs, row, column)
+            column, op = _unravel(order[i], active.shape)
+            at = _source(first, sources, row, column)
             source = lax.dynamic_index_in_dim(buffer, at, keepdims=False)
             weight = weights[row, column, op].astype(outputs.dtype)
             return lax.switch(
@@ -153,9 +152,9 @@ def _backward(operators, first, residuals, grad):
 
     def pair(i, carry, row, d_y):
         d_params, d_weights, d_sources, d_outputs = carry
-        _, column, op = _unravel(order[i], active.shape)
+        column, op = _unravel(order[i], active.shape)
         buffer = outputs if sources is None else sources
-        at = _source(first, sources, outputs, row, column)
+        at = _source(first, sources, row, column)
         source = lax.dynamic_index_in_dim(buffer, at, keepdims=False)
         weight = weights[row, column, op].astype(source.dtype)
         d_p, d_weight, d_source = lax.switch(
