@@ -43,7 +43,7 @@ def _pair(stacked: Any, row: int, column: int) -> Any:
 
 
 def _norm(p, x):
-    norm = p["norm"]["norm"]
+    norm = p["norm"]
     return F.batch_norm(x, None, None, norm["scale"], norm["bias"], True, 0.1, 1e-5)
 
 

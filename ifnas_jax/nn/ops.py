@@ -5,7 +5,7 @@ statistics of the batch or the running ones.
 """
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import flax.linen as nn
 import jax
@@ -13,6 +13,9 @@ import jax.numpy as jnp
 from jax import lax
 
 DIMENSIONS = ("NHWC", "HWIO", "NHWC")
+
+# Of batch norm, as in the reference.
+EPSILON, MOMENTUM = 1e-5, 0.9
 
 
 def _native(x: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
@@ -190,6 +193,86 @@ class PointwiseConv(nn.Module):
         return pointwise_conv(x.astype(self.dtype), kernel.astype(self.dtype))
 
 
+def channel_sums(first, second, *of: Callable) -> list[jax.Array]:
+    """For each function of two maps, the sum of what it gives over all but channels.
+
+    XLA's CPU backend makes a pass, or two, of each sum; one variadic reduction over
+    one axis reads the maps once and is split over the cores by the others.
+
+    Args:
+      first: [..., channels].
+      second: the same.
+      of: (element of `first`, element of `second`) -> number; vectorised.
+
+    Returns:
+      float32 [channels] for each of `of`.
+    """
+
+    def plain(first, second):
+        return [f(first, second).sum(axis=tuple(range(first.ndim - 1))) for f in of]
+
+    def variadic(first, second):
+        maps, zeros = [f(first, second) for f in of], [jnp.zeros(())] * len(of)
+        add = lambda a, b: [p + q for p, q in zip(a, b, strict=True)]  # noqa: E731
+        rows = lax.reduce(maps, zeros, add, dimensions=(first.ndim - 2,))
+        return [row.sum(axis=tuple(range(row.ndim - 1))) for row in rows]
+
+    first, second = first.astype(jnp.float32), second.astype(jnp.float32)
+    return lax.platform_dependent(first, second, cpu=variadic, default=plain)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(3,))
+def normalized(
+    x: jax.Array, scale: jax.Array, bias: jax.Array, axis_name: str | None = None
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Batch norm with the statistics of the batch, in float32.
+
+    The gradient is written out (Ioffe and Szegedy, section 3): two sums over the batch
+    and one pass, where what JAX derives keeps and reads several more maps.
+
+    Args:
+      x: [..., channels].
+      scale: [channels].
+      bias: [channels].
+      axis_name: the devices' axis over which statistics are taken; None: each its own.
+
+    Returns:
+      The normalized x in its own type, and the statistics: mean and (biased) variance,
+      [channels], through which no gradient flows.
+    """
+    return _normalized_forward(x, scale, bias, axis_name)[0]
+
+
+def _over_devices(means, axis_name):
+    return means if axis_name is None else lax.pmean(means, axis_name)
+
+
+def _normalized_forward(x, scale, bias, axis_name):
+    wide, count = x.astype(jnp.float32), x.size // x.shape[-1]
+    sums = channel_sums(x, x, lambda x, _: x, lambda x, _: x * x)
+    mean, square = _over_devices([one / count for one in sums], axis_name)
+    variance = jnp.maximum(square - mean * mean, 0.0)
+    inverse = lax.rsqrt(variance + EPSILON)
+    y = ((wide - mean) * (inverse * scale) + bias).astype(x.dtype)
+    return (y, mean, variance), (x, scale, mean, inverse)
+
+
+def _normalized_backward(axis_name, residuals, grads):
+    x, scale, mean, inverse = residuals
+    grad, centred = grads[0].astype(jnp.float32), x.astype(jnp.float32) - mean
+    # This device's own sums are its parameters' gradients.
+    d_bias, d_scale = channel_sums(
+        grad, x, lambda g, x: g, lambda g, x: g * (x - mean) * inverse
+    )
+    count = x.size // x.shape[-1]
+    means = _over_devices([d_bias / count, d_scale / count], axis_name)
+    d_x = (inverse * scale) * (grad - means[0] - centred * (inverse * means[1]))
+    return d_x.astype(x.dtype), d_scale, d_bias
+
+
+normalized.defvjp(_normalized_forward, _normalized_backward)
+
+
 class BatchNorm(nn.Module):
     """Batch norm with the constants of the reference; statistics in float32.
 
@@ -203,15 +286,24 @@ class BatchNorm(nn.Module):
     @nn.compact
     def __call__(self, x, train: bool):
         """[..., channels] to the same shape."""
-        norm = nn.BatchNorm(
-            use_running_average=not train,
-            momentum=0.9,
-            epsilon=1e-5,
-            dtype=self.dtype,
-            axis_name="batch" if self.sync else None,
-            name="norm",
-        )
-        return norm(x)
+        shape = x.shape[-1:]
+        scale = self.param("scale", nn.initializers.ones, shape)
+        bias = self.param("bias", nn.initializers.zeros, shape)
+        running = [
+            self.variable("batch_stats", name, jnp.full, shape, value)
+            for name, value in (("mean", 0.0), ("var", 1.0))
+        ]
+        x = x.astype(self.dtype)
+        if not train:
+            mean, variance = (one.value for one in running)
+            factor = scale * lax.rsqrt(variance + EPSILON)
+            return ((x - mean) * factor + bias).astype(self.dtype)
+        axis_name = "batch" if self.sync and not self.is_initializing() else None
+        y, *found = normalized(x, scale, bias, axis_name)
+        if not self.is_initializing():
+            for old, new in zip(running, found, strict=True):
+                old.value = MOMENTUM * old.value + (1 - MOMENTUM) * new
+        return y
 
 
 class Conv(nn.Module):
@@ -285,6 +377,9 @@ class SepConv3x3(nn.Module):
     sync: bool = False
     stride: int = 1
 
+    # The path of the parameters of the batch norm whose output is the operator's.
+    last_norm = ("sep2", "norm")
+
     @nn.compact
     def __call__(self, x, train: bool):
         """[batch, height, width, features] to [batch, h, w, features]."""
@@ -300,6 +395,11 @@ class SkipConnect(nn.Module):
     dtype: jnp.dtype = jnp.float32
     sync: bool = False
     stride: int = 1
+
+    @property
+    def last_norm(self) -> tuple[str, ...] | None:
+        """As of `SepConv3x3`; the identity has none."""
+        return ("reduce", "norm") if self.stride > 1 else None
 
     @nn.compact
     def __call__(self, x, train: bool):

@@ -1,65 +1,111 @@
-"""A stage as one loop over its active (edge, operator) pairs.
+"""A stage as loops over its active (edge, operator) pairs.
 
-The pairs are in the order of their destination nodes, and each node sums its own before
-the sum is stored. Which are active is data, and so is the loop's length: a group or a
-pruning changes neither the program nor its shapes, an inactive pair costs nothing to
-run, and the program has one copy of each operator, whatever N and L are. Edges that
-leave a reduction cell's inputs have operators of another shape; they are a loop of
-their own, ahead of the others.
+For each node in turn and each operator, one loop runs over the node's active pairs of
+that operator. Which they are is data, and so is the loop's length: a group or a pruning
+changes neither the program nor its shapes, an inactive pair costs nothing to run, and
+the program has one copy of each operator, whatever N and L are. Edges that leave a
+reduction cell's inputs have operators of another shape; they have loops of their own,
+ahead of the others.
 
 The gradient is written out for two reasons: a loop whose length is data has no
 reverse mode of its own, and each node's output is kept once, however many edges read
-it; what happens inside an edge is computed again on the way back.
+it; what happens inside an edge is computed again on the way back, where the loops go
+over the pairs that read a node, so that its gradient is summed before it is stored.
 """
 
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jax.flatten_util import ravel_pytree
 
+from ifnas_jax.nn.ops import channel_sums
 from ifnas_jax.spaces.graph import Stage
 
-# What an operator computes: (its parameters, the source node's output) -> output.
-Operator = Callable[[Any, jax.Array], jax.Array]
+
+class Operator(NamedTuple):
+    """A candidate of an edge.
+
+    Attributes:
+      apply: (its parameters, the source node's output) -> output.
+      linear: (its parameters) -> the leaves in which the output is linear, without a
+        rest that they don't multiply; None: there are none.
+    """
+
+    apply: Callable[[Any, jax.Array], jax.Array]
+    linear: Callable[[Any], Any] | None = None
+
+    def inner(self, params, grads, y, d_y) -> jax.Array:
+        """⟨y, d_y⟩ in float32, the gradient of the gate that multiplies y.
+
+        Where y = Σ θ ∂y/∂θ that is Σ θ · gradient of θ, which is at hand (Euler).
+        """
+        if self.linear is None:
+            return channel_sums(y, d_y, lambda a, b: a * b)[0].sum()
+        products = jax.tree.map(jnp.vdot, self.linear(params), self.linear(grads))
+        return sum(jax.tree.leaves(products))
 
 
-def active_pairs(active: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Lists the true entries of a bool [N, L, O], sorted by destination node.
+class Pairs(NamedTuple):
+    """The active pairs of one operator, in the order in which a loop takes them.
+
+    Attributes:
+      order: int [N·L], flat indices into [N, L]; those of the active pairs first.
+      ends: int [nodes + 1], where among them each node's pairs begin.
+    """
+
+    order: jax.Array
+    ends: jax.Array
+
+
+def active_pairs(active: jax.Array, nodes: np.ndarray, num_nodes: int) -> Pairs:
+    """Lists the active pairs of one operator by a node of theirs.
+
+    Args:
+      active: bool [N, L].
+      nodes: int [N, L], of each pair the node by which it is listed; where the pair is
+        active, in [0, num_nodes).
+      num_nodes: how many nodes there are.
+    """
+    keys = jnp.where(active, nodes, num_nodes).reshape(-1)
+    ends = (keys[None] < np.arange(num_nodes + 1)[:, None]).sum(axis=1, dtype=jnp.int32)
+    return Pairs(jnp.argsort(keys, stable=True).astype(jnp.int32), ends)
+
+
+def _listed(active: jax.Array, nodes: np.ndarray, num_nodes: int) -> list[Pairs]:
+    """`active_pairs` for each operator of [N, L, O]."""
+    operators = range(active.shape[2])
+    return [active_pairs(active[:, :, o], nodes, num_nodes) for o in operators]
+
+
+def _pack(stacked: Any, size: int) -> tuple[jax.Array, Callable[[jax.Array], Any]]:
+    """A tree of arrays [N, L, ...] as one of vectors, [N·L, length].
+
+    A loop then takes one slice a pair instead of one a parameter.
+
+    Args:
+      stacked: the tree; it may be empty.
+      size: N·L.
 
     Returns:
-      Flat indices [N·L·O], those of the true entries first, and where among them each
-      node's begin, [N + 1]: the last entry is how many there are.
+      The vectors, and what makes the operator's tree of one of them.
     """
-    flat = active.reshape(-1)
-    order = jnp.argsort(~flat, stable=True).astype(jnp.int32)
-    counts = active.sum(axis=(1, 2), dtype=jnp.int32)
-    return order, jnp.concatenate([jnp.zeros(1, jnp.int32), jnp.cumsum(counts)])
+    unpack = ravel_pytree(jax.tree.map(lambda array: array[0, 0], stacked))[1]
+    rows = [leaf.reshape(size, -1) for leaf in jax.tree.leaves(stacked)]
+    return jnp.concatenate([*rows, jnp.zeros((size, 0))], axis=1), unpack
 
 
-def _unravel(index, shape):
-    """Flat index to (distance column, operator)."""
-    _, distances, operators = shape
-    return index // operators % distances, index % operators
+def _at(array: jax.Array, index: jax.Array) -> jax.Array:
+    return lax.dynamic_index_in_dim(array, index, keepdims=False)
 
 
-def _take(stacked, row, column):
-    """One edge's slice of a tree of arrays [N, L, ...]."""
-
-    def take(array):
-        start = (row, column) + (0,) * (array.ndim - 2)
-        return lax.dynamic_slice(array, start, (1, 1, *array.shape[2:]))[0, 0]
-
-    return jax.tree.map(take, stacked)
-
-
-def _accumulate(buffer, index, value):
-    """`buffer[index] += value` along the first axis, in place inside a loop."""
-    current = lax.dynamic_index_in_dim(buffer, index, keepdims=False)
-    return lax.dynamic_update_index_in_dim(buffer, current + value, index, 0)
+def _put(array: jax.Array, index: jax.Array, value: jax.Array) -> jax.Array:
+    """`array[index] = value`, in place inside a loop."""
+    return lax.dynamic_update_index_in_dim(array, value, index, 0)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1))
@@ -92,102 +138,111 @@ def add_pairs(
     return _forward(operators, first, params, weights, active, sources, outputs)[0]
 
 
-def _source(first, sources, row, column):
-    """Index of a pair's source, in `sources` or in `outputs`."""
-    return row - column - first if sources is None else column
+def _ends_of(first, sources, active) -> tuple[np.ndarray, np.ndarray]:
+    """Of each pair, [N, L]: its source in `sources` or `outputs`, its node's row."""
+    rows, columns = np.indices(active.shape[:2])
+    return rows - columns - first if sources is None else columns, rows
 
 
 def _forward(operators, first, params, weights, active, sources, outputs):
-    order, ends = active_pairs(active)
-    before = outputs.shape[0] - active.shape[0]
+    num_rows = active.shape[0]
+    before = outputs.shape[0] - num_rows
+    source_of, row_of = _ends_of(first, sources, active)
+    source_of = jnp.asarray(source_of.reshape(-1), jnp.int32)
 
-    def run(index):
-        # By way of its gradient, which an operator may have of its own making: so
-        # that the whole can be differentiated forwards, as second order does.
-        def branch(p, source, weight, total):
-            return total + weight * jax.vjp(operators[index], p[index], source)[0]
-
-        return branch
-
-    branches = [run(index) for index in range(len(operators))]
-
-    def node(row, outputs):
+    def add(o, row, outputs, total):
+        """Adds what the pairs of operator `o` give a node."""
+        (order, ends), (vectors, unpack) = pairs[o], packed[o]
         buffer = outputs if sources is None else sources
 
-        def pair(i, total):
-            column, op = _unravel(order[i], active.shape)
-            at = _source(first, sources, row, column)
-            source = lax.dynamic_index_in_dim(buffer, at, keepdims=False)
-            weight = weights[row, column, op].astype(outputs.dtype)
-            return lax.switch(
-                op, branches, _take(params, row, column), source, weight, total
-            )
+        def pair(i, carry):
+            # The next vector is fetched here and not where it is used: XLA's CPU
+            # backend would make the slice part of the operator's innermost loops.
+            vector, total = carry
+            source = _at(buffer, source_of[order[i]])
+            # By way of its gradient, which an operator may have of its own making: so
+            # that the whole can be differentiated forwards, as second order does.
+            y, _ = jax.vjp(operators[o].apply, unpack(vector), source)
+            weight = weights.reshape(-1, len(operators))[order[i], o]
+            return _at(vectors, order[i + 1]), total + weight.astype(y.dtype) * y
 
-        total = lax.dynamic_index_in_dim(outputs, before + row, keepdims=False)
-        total = lax.fori_loop(ends[row], ends[row + 1], pair, total)
-        return lax.dynamic_update_index_in_dim(outputs, total, before + row, 0)
+        carry = _at(vectors, order[ends[row]]), total
+        return lax.fori_loop(ends[row], ends[row + 1], pair, carry)[1]
 
-    outputs = lax.fori_loop(0, active.shape[0], node, outputs)
-    return outputs, (params, weights, active, order, ends, sources, outputs)
+    def node(row, outputs):
+        total = _at(outputs, before + row)
+        for o in range(len(operators)):
+            total = add(o, row, outputs, total)
+        return _put(outputs, before + row, total)
+
+    packed = [_pack(tree, row_of.size) for tree in params]
+    pairs = _listed(active, row_of, num_rows)
+    outputs = lax.fori_loop(0, num_rows, node, outputs)
+    return outputs, (params, weights, active, sources, outputs)
 
 
 def _backward(operators, first, residuals, grad):
-    params, weights, active, order, ends, sources, outputs = residuals
-    before = outputs.shape[0] - active.shape[0]
+    params, weights, active, sources, outputs = residuals
+    num_rows, num_columns, _ = active.shape
+    before = outputs.shape[0] - num_rows
+    buffer = outputs if sources is None else sources
+    source_of, _ = _ends_of(first, sources, active)
 
-    def run(index):
-        """Gradients of one pair, through operator `index`."""
+    def pull_back(o, index, d_outputs, x, d_x, d_vectors, d_weights):
+        """Adds the gradients of the pairs of operator `o` that read source `index`."""
+        (order, ends), (vectors, unpack) = pairs[o], packed[o]
 
-        def branch(p, source, weight, grad):
-            y, pull = jax.vjp(operators[index], p[index], source)
-            d_params = [jax.tree.map(jnp.zeros_like, other) for other in p]
-            d_params[index], d_source = pull(weight * grad)
-            # Summed in float32: the gradient of a gate is a sum over the whole map.
-            d_weight = jnp.sum((y * grad).astype(jnp.float32))
-            return tuple(d_params), d_weight, d_source
+        def pair(i, carry):
+            vector, d_x, d_vectors, d_weights = carry
+            at = order[i]
+            d_y = _at(d_outputs, before + at // num_columns)
+            weight = weights.reshape(-1, len(operators))[at, o]
+            p = unpack(vector)
+            y, pull = jax.vjp(operators[o].apply, p, x)
+            # The weight multiplies what comes out, which saves a map.
+            d_p, d_source = pull(d_y)
+            d_weights = _put(d_weights, at, operators[o].inner(p, d_p, y, d_y))
+            d_vectors = _put(d_vectors, at, weight * ravel_pytree(d_p)[0])
+            d_x += weight.astype(x.dtype) * d_source
+            return _at(vectors, order[i + 1]), d_x, d_vectors, d_weights
 
-        return branch
+        carry = _at(vectors, order[ends[index]]), d_x, d_vectors, d_weights
+        return lax.fori_loop(ends[index], ends[index + 1], pair, carry)[1:]
 
-    branches = [run(index) for index in range(len(operators))]
-
-    def pair(i, carry, row, d_y):
-        d_params, d_weights, d_sources, d_outputs = carry
-        column, op = _unravel(order[i], active.shape)
-        buffer = outputs if sources is None else sources
-        at = _source(first, sources, row, column)
-        source = lax.dynamic_index_in_dim(buffer, at, keepdims=False)
-        weight = weights[row, column, op].astype(source.dtype)
-        d_p, d_weight, d_source = lax.switch(
-            op, branches, _take(params, row, column), source, weight, d_y
-        )
-        current = _take(d_params, row, column)
-
-        def put(stacked, old, new):
-            value = (old + new)[None, None]
-            start = (row, column) + (0,) * (stacked.ndim - 2)
-            return lax.dynamic_update_slice(stacked, value, start)
-
-        d_params = jax.tree.map(put, d_params, current, d_p)
-        d_weights = lax.dynamic_update_slice(
-            d_weights, d_weight.reshape(1, 1, 1), (row, column, op)
-        )
-        if sources is None:
-            d_outputs = _accumulate(d_outputs, at, d_source)
-        else:
-            d_sources = _accumulate(d_sources, at, d_source)
-        return d_params, d_weights, d_sources, d_outputs
-
-    def node(j, carry):
+    def source(j, carry):
         # From the last to the first: a node's gradient is complete when it is read.
-        row = active.shape[0] - 1 - j
-        d_y = lax.dynamic_index_in_dim(carry[3], before + row, keepdims=False)
-        body = functools.partial(pair, row=row, d_y=d_y)
-        return lax.fori_loop(ends[row], ends[row + 1], body, carry)
+        d_sources, d_outputs, d_vectors, d_weights = carry
+        index = len(buffer) - 1 - j
+        x, d_vectors, d_weights = _at(buffer, index), list(d_vectors), list(d_weights)
+        d_buffer = d_outputs if sources is None else d_sources
+        d_x = _at(d_buffer, index)
+        for o in range(len(operators)):
+            d_x, d_vectors[o], d_weights[o] = pull_back(
+                o, index, d_outputs, x, d_x, d_vectors[o], d_weights[o]
+            )
+        if sources is None:
+            d_outputs = _put(d_outputs, index, d_x)
+        else:
+            d_sources = _put(d_sources, index, d_x)
+        return d_sources, d_outputs, tuple(d_vectors), tuple(d_weights)
 
-    d_params, d_sources = jax.tree.map(jnp.zeros_like, (params, sources))
-    carry = (d_params, jnp.zeros(weights.shape, jnp.float32), d_sources, grad)
-    carry = lax.fori_loop(0, active.shape[0], node, carry)
-    d_params, d_weights, d_sources, d_outputs = carry
+    packed = [_pack(tree, source_of.size) for tree in params]
+    pairs = _listed(active, source_of, len(buffer))
+    d_vectors = tuple(jnp.zeros_like(vectors) for vectors, _ in packed)
+    d_weights = tuple(jnp.zeros(active[:, :, 0].size, jnp.float32) for _ in packed)
+    carry = jax.tree.map(jnp.zeros_like, sources), grad, d_vectors, d_weights
+    carry = lax.fori_loop(0, len(buffer), source, carry)
+    d_sources, d_outputs, d_vectors, d_weights = carry
+
+    def unpacked(vectors, unpack):
+        stacked = vectors.reshape(num_rows, num_columns, -1)
+        return jax.vmap(jax.vmap(unpack))(stacked)
+
+    d_params = tuple(
+        unpacked(vectors, unpack)
+        for vectors, (_, unpack) in zip(d_vectors, packed, strict=True)
+    )
+    d_weights = jnp.stack(d_weights, axis=-1).reshape(weights.shape)
     return d_params, d_weights.astype(weights.dtype), None, d_sources, d_outputs
 
 

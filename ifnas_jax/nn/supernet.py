@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from ifnas_jax.cost import Macro
 from ifnas_jax.nn import macro as macro_parts
 from ifnas_jax.nn import ops
-from ifnas_jax.nn.stage import stage, strided_entries
+from ifnas_jax.nn.stage import Operator, stage, strided_entries
 from ifnas_jax.spaces.graph import Space
 
 
@@ -125,10 +125,7 @@ class Supernet:
             strides = (1, 2) if graph.stride > 1 else (1,)
             stacked = params["stages"][index], params["strided"][index]
             operators = [
-                tuple(
-                    functools.partial(batch_apply, self.operator(name, level, stride))
-                    for name in names
-                )
+                tuple(as_operator(self.operator(name, level, stride)) for name in names)
                 for stride in strides
             ]
             x = stage(
@@ -179,6 +176,17 @@ def batch_apply(module, params, *arrays):
     """Applies a Linen module with the statistics of the batch, keeping none."""
     variables = {"params": params}
     return module.apply(variables, *arrays, train=True, mutable=["batch_stats"])[0]
+
+
+def as_operator(module: nn.Module) -> Operator:
+    """What a stage computes on an edge with a Linen module."""
+    path = getattr(module, "last_norm", None)
+
+    def linear(params):
+        return functools.reduce(lambda tree, key: tree[key], path, params)
+
+    apply = functools.partial(batch_apply, module)
+    return Operator(apply, linear if path else None)
 
 
 def _init(module, rng, *arrays):

@@ -1,3 +1,5 @@
+import functools
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -90,9 +92,42 @@ def test_running_statistics_are_those_of_pytorch():
     norm = ops.BatchNorm()
     variables = norm.init(jax.random.key(0), x, train=True)
     _, new = norm.apply(variables, x, train=True, mutable=["batch_stats"])
-    stats = new["batch_stats"]["norm"]
+    stats = new["batch_stats"]
     np.testing.assert_allclose(stats["mean"], 0.1 * x.mean(0), rtol=1e-4)
     np.testing.assert_allclose(stats["var"], 0.9 + 0.1 * x.var(0), rtol=1e-4)
+
+
+@pytest.mark.parametrize("shape", [(32, 5), (4, 6, 3, 5)])
+def test_batch_norm_is_that_of_flax(shape):
+    """Output, statistics, gradients, and the derivative of a gradient."""
+    keys = jax.random.split(jax.random.key(0), 4)
+    x = 3 * jax.random.normal(keys[0], shape) + 1
+    scale, bias = 1 + jax.random.normal(keys[1], (2, shape[-1]))
+    weight = jax.random.normal(keys[2], shape)
+    direction = jax.random.normal(keys[3], shape)
+
+    def ours(x, scale, bias):
+        return jnp.vdot(weight, ops.normalized(x, scale, bias)[0] ** 3)
+
+    def theirs(x, scale, bias):
+        variables = {"params": {"scale": scale, "bias": bias}}
+        norm = nn.BatchNorm(use_running_average=False, epsilon=1e-5)
+        y, _ = norm.apply(variables, x, mutable=["batch_stats"])
+        return jnp.vdot(weight, y**3)
+
+    def twice(loss):
+        slope = lambda x: jnp.vdot(jax.grad(loss)(x, scale, bias), direction)  # noqa: E731
+        return jax.grad(slope)(x)
+
+    near = functools.partial(np.testing.assert_allclose, rtol=2e-3, atol=2e-3)
+    near(ours(x, scale, bias), theirs(x, scale, bias))
+    expected = jax.grad(theirs, argnums=(0, 1, 2))(x, scale, bias)
+    jax.tree.map(near, jax.grad(ours, argnums=(0, 1, 2))(x, scale, bias), expected)
+    near(twice(ours), twice(theirs))
+    _, mean, variance = ops.normalized(x, scale, bias)
+    axes = tuple(range(x.ndim - 1))
+    near(mean, x.mean(axes))
+    near(variance, x.var(axes))
 
 
 @pytest.mark.parametrize("stride", [1, 2])

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from ifnas_jax.cost import Macro
+from ifnas_jax.nn.ops import OPERATORS
 from ifnas_jax.nn.stage import active_pairs
-from ifnas_jax.nn.supernet import Supernet, batch_apply
+from ifnas_jax.nn.supernet import Supernet, as_operator, batch_apply
 from ifnas_jax.spaces import darts, goldnas, lchain
 
 MACRO = Macro(4, 5, 8, 1, "small")
@@ -209,14 +210,35 @@ def test_program_does_not_grow_with_the_nodes_or_precursors(small, large):
     assert size(large) == size(small)
 
 
-def test_active_pairs_are_listed_by_destination():
-    active = np.random.default_rng(0).random((5, 3, 2)) < 0.4
-    active[2] = False
-    order, ends = active_pairs(jnp.array(active))
-    assert order[: ends[-1]].tolist() == np.flatnonzero(active).tolist()
-    for row, (start, end) in enumerate(itertools.pairwise(ends.tolist())):
-        assert all(index // 6 == row for index in order[start:end].tolist())
-    assert sorted(order.tolist()) == list(range(active.size))
+def test_active_pairs_are_listed_by_node():
+    rng = np.random.default_rng(0)
+    active, nodes = rng.random((5, 3)) < 0.4, rng.integers(-2, 6, (5, 3))
+    active &= nodes >= 0
+    pairs = active_pairs(jnp.array(active), nodes, 6)
+    order, ends = (array.tolist() for array in pairs)
+    assert sorted(order[: ends[-1]]) == np.flatnonzero(active).tolist()
+    for node, (start, end) in enumerate(itertools.pairwise(ends)):
+        assert order[start:end] == sorted(order[start:end])
+        assert all(nodes.flat[index] == node for index in order[start:end])
+    assert sorted(order) == list(range(active.size))
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("name", OPERATORS)
+def test_the_gradient_of_a_gate_is_the_same_by_way_of_the_last_norm(name, stride):
+    """And every operator but the identity takes that way, which spares a map."""
+    module = OPERATORS[name](4, stride=stride)
+    x = jax.random.normal(jax.random.key(0), (3, 6, 6, 4))
+    params = module.init(jax.random.key(1), x, train=True).get("params", {})
+    params = jax.tree.map(lambda p: p + 0.3, params)
+    operator = as_operator(module)
+    y, pull = jax.vjp(operator.apply, params, x)
+    d_y = jax.random.normal(jax.random.key(2), y.shape)
+    arguments = params, pull(d_y)[0], y, d_y
+    plain = operator._replace(linear=None).inner(*arguments)
+    np.testing.assert_allclose(operator.inner(*arguments), plain, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(plain, jnp.vdot(y, d_y), rtol=1e-4, atol=1e-4)
+    assert (operator.linear is None) == (not params)
 
 
 def test_bfloat16_compute_stays_near_float32(chain, images):
