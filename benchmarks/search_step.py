@@ -46,6 +46,7 @@ ALL = [
 SHARES = (75, 50, 25)
 REPEATS = 7
 LAYOUTS = ("contiguous", "channels_last")
+COUNTERPART = "benchmarks.torch_counterpart:Counterpart"
 
 
 def make_search(num_precursors: int, nodes: tuple[int, ...], width=16, batch=32):
@@ -112,7 +113,9 @@ def measure(setting: tuple, torch: str) -> list[dict[str, Any]]:
     )
     fields = {k: v for k, v in search.config.search.items() if isinstance(v, float)}
     own = {"params": state.params, "arch": state.arch}
-    task = Task(own, fields, images, labels, masks, len(os.sched_getaffinity(0)))
+    given = {name: (case,) for name, case in masks.items()}
+    threads = len(os.sched_getaffinity(0))
+    task = Task(COUNTERPART, (own, fields), images, labels, given, threads)
     modes = modes_of(torch)
     times = {key: [] for key in itertools.product(masks, ("jax", *modes))}
     with closing(Worker(task)) as worker:

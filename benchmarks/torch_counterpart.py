@@ -13,18 +13,18 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 
 
-def tensors(tree: Any) -> Any:
-    """A tree of JAX parameters in PyTorch's layouts, as leaves that have gradients."""
+def tensors(tree: Any, trained: bool = True) -> Any:
+    """A tree of JAX arrays in PyTorch's layouts; trained ones have gradients."""
     if isinstance(tree, Mapping):
-        return {key: tensors(value) for key, value in tree.items()}
+        return {key: tensors(value, trained) for key, value in tree.items()}
     if isinstance(tree, Sequence):
-        return [tensors(value) for value in tree]
+        return [tensors(value, trained) for value in tree]
     array = np.asarray(tree)
     if array.ndim == 4:  # A convolution: HWIO to OIHW.
         array = array.transpose(3, 2, 0, 1)
     elif array.ndim == 2:
         array = array.T
-    return torch.tensor(array.copy(), requires_grad=True)
+    return torch.tensor(array.copy(), requires_grad=trained)
 
 
 def leaves(tree: Any) -> list[torch.Tensor]:
@@ -42,26 +42,32 @@ def _pair(stacked: Any, row: int, column: int) -> Any:
     return np.asarray(stacked)[row, column]
 
 
-def _norm(p, x):
-    norm = p["norm"]
-    return F.batch_norm(x, None, None, norm["scale"], norm["bias"], True, 0.1, 1e-5)
+def norm(p, x):
+    """Batch norm with the statistics of the batch; keeps running ones where p has."""
+    running = p.get("mean"), p.get("var")
+    return F.batch_norm(x, *running, p["scale"], p["bias"], True, 0.1, 1e-5)
 
 
-def _conv(p, x, stride=1):
+def conv(p, x, stride=1):
+    """Convolution and batch norm."""
     kernel = p["conv"]["kernel"]
     side = kernel.shape[-1] // 2
-    return _norm(p, F.conv2d(x, kernel, stride=stride, padding=side))
+    return norm(p["norm"], F.conv2d(x, kernel, stride=stride, padding=side))
 
 
-def _sep(p, x):
+def sep(p, x):
+    """ReLU, depthwise, pointwise, batch norm."""
     kernel = p["depthwise"]["kernel"]
     x = F.conv2d(F.relu(x), kernel, padding=1, groups=len(kernel))
-    return _norm(p, F.conv2d(x, p["point"]["kernel"][:, :, None, None]))
+    return norm(p["norm"], F.conv2d(x, p["point"]["kernel"][:, :, None, None]))
 
 
-def _reduction(p, x):
-    path = F.max_pool2d(_sep(p["sep1"], x), 3, stride=2, padding=1)
-    return path + _conv(p["shortcut"], x, 2)
+def reduction(p, x):
+    """Separable convolutions and a pool, beside a convolution of stride 2."""
+    path = x
+    for name in sorted(name for name in p if name.startswith("sep")):
+        path = sep(p[name], path)
+    return F.max_pool2d(path, 3, stride=2, padding=1) + conv(p["shortcut"], x, 2)
 
 
 class Counterpart:
@@ -118,17 +124,17 @@ class Counterpart:
 
     def logits(self, images: torch.Tensor, masks: Any) -> torch.Tensor:
         """Logits of a batch, with `masks` of one step."""
-        fixed, x = self._fixed, _conv(self._fixed["stem"]["conv"], images)
+        fixed, x = self._fixed, conv(self._fixed["stem"]["conv"], images)
         for index, mask in enumerate(masks):
             inputs = fixed["inputs"][index]
             x = (
-                x + _sep(inputs["sep"], x)
+                x + sep(inputs["sep"], x)
                 if index == 0
-                else _reduction(inputs["reduction"], x)
+                else reduction(inputs["reduction"], x)
             )
             x = self._stage(index, mask, x)
         classifier = fixed["classifier"]
-        x = F.relu(_norm(classifier, _sep(classifier["sep"], x))).mean((2, 3))
+        x = F.relu(norm(classifier["norm"], sep(classifier["sep"], x))).mean((2, 3))
         return F.linear(x, classifier["dense"]["kernel"], classifier["dense"]["bias"])
 
     def _stage(self, index: int, mask: Any, x: torch.Tensor) -> torch.Tensor:
@@ -139,7 +145,7 @@ class Counterpart:
                 y = nodes[row - column]
                 if op == 0:
                     pair = self._pairs[index][row][column]
-                    y = _sep(pair["sep2"], _sep(pair["sep1"], y))
+                    y = sep(pair["sep2"], sep(pair["sep1"], y))
                 weight = weights[row, column, op]
                 total = y * weight if total is None else total.addcmul(y, weight)
             nodes.append(total)

@@ -5,6 +5,7 @@ other computes, and they share an allocator. So PyTorch has its own process, whi
 waits while JAX is timed, and JAX' waits while it is.
 """
 
+import importlib
 import multiprocessing
 import time
 from typing import Any, NamedTuple
@@ -16,19 +17,19 @@ class Task(NamedTuple):
     """What PyTorch is to run; all of it can be sent to a process.
 
     Attributes:
-      state: of a search at step 0, NumPy arrays: {"params", "arch"}.
-      fields: the numbers of the optimisers.
+      network: module and class of the counterpart, "benchmarks.module:Class".
+      arguments: what makes one, but for its last argument, the layout.
       images: [batch, height, width, channels].
       labels: [batch].
-      cases: {name: masks of one step}.
+      cases: {name: what logits and steps are given after the images or batch}.
       threads: as many as JAX has.
     """
 
-    state: dict[str, Any]
-    fields: dict[str, float]
+    network: str
+    arguments: tuple
     images: np.ndarray
     labels: np.ndarray
-    cases: dict[str, Any]
+    cases: dict[str, tuple]
     threads: int
 
 
@@ -67,8 +68,8 @@ def _serve(pipe, task: Task) -> None:
     keep_freed_memory()
     import torch
 
-    from benchmarks.torch_counterpart import Counterpart
-
+    module, name = task.network.split(":")
+    make = getattr(importlib.import_module(module), name)
     torch.set_num_threads(task.threads)
     networks = {}
     while True:
@@ -77,18 +78,16 @@ def _serve(pipe, task: Task) -> None:
         except EOFError:
             return
         if mode not in networks:
-            networks[mode] = Counterpart(
-                task.state, task.fields, mode.endswith("channels_last")
-            )
-        network, masks = networks[mode], task.cases[case]
+            networks[mode] = make(*task.arguments, mode.endswith("channels_last"))
+        network, given = networks[mode], task.cases[case]
         batch = network.batch(task.images, task.labels)
         if what == "logits":
             with torch.no_grad():
-                pipe.send(network.logits(batch[0], masks).numpy())
+                pipe.send(network.logits(batch[0], *given).numpy())
             continue
         step = network.step
         if mode.startswith("compiled"):
             step = network.compiled(case)
         start = time.perf_counter()
-        step(batch, masks).item()
+        step(batch, *given).item()
         pipe.send(time.perf_counter() - start)

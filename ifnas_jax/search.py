@@ -130,10 +130,13 @@ def _loop(job, steps, state, host, meter, batches, writers) -> tuple[State, Prog
     step, schedule = int(state.step), job.schedule
     started = time.perf_counter() - host.seconds
     masks, retained = _between_loops(job, host.kept, step)
+    mu = None
     while step < schedule.total and not _done(job, host.kept):
         first = step - step % schedule.period
-        mu = job.method.mu(schedule, host.strength, first)
-        state, metrics = steps.train(state, masks, mu, next(batches))
+        if step == first or mu is None:
+            mu = job.method.mu(schedule, host.strength, first)
+            mu_there = training.place(mu)
+        state, metrics = steps.train(state, masks, mu_there, next(batches))
         meter.add(metrics)
         step += 1
         writers.progress.update(step, **writers.logs.progress)

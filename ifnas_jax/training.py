@@ -74,11 +74,16 @@ def compile_step(
     return compiled, time.perf_counter() - start
 
 
-def place(tree: Any) -> Any:
-    """Puts an argument that is the same on every device there, ahead of time."""
+def place(tree: Any, split: bool = False) -> Any:
+    """Puts an argument on this process' devices, ahead of time.
+
+    Args:
+      tree: of arrays.
+      split: along the first axis, a part for each device; else each has all of it.
+    """
     devices = jax.sharding.Mesh(jax.local_devices(), (distributed.AXIS,))
-    everywhere = jax.sharding.NamedSharding(devices, jax.sharding.PartitionSpec())
-    return jax.device_put(tree, everywhere)
+    spec = jax.sharding.PartitionSpec(*((distributed.AXIS,) if split else ()))
+    return jax.device_put(tree, jax.sharding.NamedSharding(devices, spec))
 
 
 def evaluation_batch(batch: Any) -> Any:
@@ -269,7 +274,7 @@ class Meter:
 
 
 class ShardedBatches:
-    """An iterator's batches, split over this process' devices; close it when done."""
+    """An iterator's batches, on this process' devices; close it when done."""
 
     def __init__(self, batches: Any):
         self._batches = batches
@@ -281,7 +286,7 @@ class ShardedBatches:
     def __next__(self) -> Any:
         if self._peeked:
             return self._peeked.pop()
-        return distributed.shard(next(self._batches))
+        return place(distributed.shard(next(self._batches)), split=True)
 
     def peek(self) -> Any:
         """The batch that comes next, without taking it."""

@@ -119,6 +119,45 @@ def test_interrupted_it_ends_with_the_same_bytes(
     assert len(expected) >= 4
 
 
+@pytest.mark.parametrize("curious", [False, True])
+def test_nothing_waits_for_a_step_but_what_is_logged(curious, tmp_path, monkeypatch):
+    """No value is read, and none sent implicitly, between two rows of the log.
+
+    The second case, in which somebody looks at each loss, must be noticed.
+    """
+    config, steps, reads = make_config("ifnas"), [], []
+    array = type(jax.numpy.zeros(()))
+    value, compile_steps = array._value, search_lib.compile_steps
+
+    def read(self):
+        reads.append(len(steps))
+        return value.fget(self)
+
+    def guarded(*arguments):
+        compiled, seconds = compile_steps(*arguments)
+
+        def train(*arguments):
+            steps.append(None)
+            # The first step is given the state from the host. On a CPU this sees what
+            # is sent only; hence `read`.
+            with jax.transfer_guard("disallow" if steps[1:] else "allow"):
+                state, metrics = compiled.train(*arguments)
+            if curious:
+                float(metrics["loss"])
+            return state, metrics
+
+        return compiled._replace(train=train), seconds
+
+    monkeypatch.setattr(array, "_value", property(read))
+    monkeypatch.setattr(search_lib, "compile_steps", guarded)
+    search(config, make_dataset(), tmp_path / "run", SmallNet)
+    dataset = make_dataset()
+    period = make_search(config, dataset, SmallNet).schedule.period
+    assert len(reads) > len(steps) // period > 3
+    assert period > 1
+    assert all(read % period == 0 for read in reads) != curious
+
+
 def test_the_most_accurate_candidate_is_kept(tmp_path):
     config = make_config("randomws")
     job = make_search(config, make_dataset(), SmallNet)

@@ -1,0 +1,171 @@
+"""What a step of retraining costs on ImageNet's sizes, beside PyTorch on one machine.
+
+    python -m benchmarks.retrain_step --json=FILE [--quick] [--torch=eager|...|none]
+
+Two networks of `configs/lchain4.py`: one of about 600M MAdds, drawn at random as random
+search does, and the plain chain. Random images of 224 pixels; the auxiliary head and
+the optimiser are included. PyTorch runs the same network with the same weights, in both
+memory layouts; the faster is what counts. That the outputs agree is checked first, on
+the first nodes of each stage: fresh batch norm makes the whole so deep a network that
+rounding alone moves its outputs by a third. Times are medians of repeats that
+alternate. Run it with nothing beside it.
+"""
+
+import argparse
+import functools
+import itertools
+import os
+import statistics
+import time
+from contextlib import closing
+from typing import Any
+
+import jax
+import numpy as np
+
+from benchmarks.search_step import modes_of
+from benchmarks.torch_worker import Task, Worker
+from ifnas_jax import config as config_lib
+from ifnas_jax import distributed, files, training
+from ifnas_jax.architecture import Architecture, from_kept
+from ifnas_jax.flags import load_config
+from ifnas_jax.host_memory import keep_freed_memory
+from ifnas_jax.masks import Kept, backbone
+from ifnas_jax.methods import make_method
+from ifnas_jax.retrain_step import (
+    initial_state,
+    make_network,
+    make_optimizer,
+    make_step,
+)
+from ifnas_jax.spaces import lchain
+
+COUNTERPART = "benchmarks.torch_network:DerivedCounterpart"
+REPEATS = 5
+FIRST = 4  # nodes of each stage
+FIELDS = (
+    "learning_rate",
+    "momentum",
+    "weight_decay",
+    "clip",
+    "label_smoothing",
+    "auxiliary_weight",
+)
+
+
+def networks(config) -> dict[str, Kept]:
+    """What the networks keep, by case."""
+    space = config_lib.space(config)
+    chain = tuple(backbone(stage) for stage in space.full())
+    for stage in chain:
+        stage[:, :, 1:] = False  # Of each edge the convolution.
+    return {"derived600M": make_method(config, space).draw(0), "chain": chain}
+
+
+def beginning(config, kept: Kept) -> Architecture:
+    """The first nodes of each stage: a network to compare outputs on."""
+    space = config_lib.space(config)
+    space = lchain(space.stages[0].num_precursors, (FIRST,) * len(kept))
+    kept = [stage[:FIRST] for stage in kept]
+    return from_kept(space, kept, config_lib.macro(config))
+
+
+def measure(config, name: str, kept: Kept, batch_size: int, torch: str):
+    """A row."""
+    architecture = from_kept(config_lib.space(config), kept, config_lib.macro(config))
+    network, size = make_network(config, architecture), config.dataset.image_size
+    optimizer = make_optimizer(config, 1000)
+    images = np.random.default_rng(0).random((batch_size, size, size, 3), np.float32)
+    labels = np.arange(batch_size, dtype=np.int32)
+    batch = distributed.shard({"image": images, "label": labels})
+    state = initial_state(config, network, optimizer)
+    variables = {"params": state.params, "batch_stats": state.batch_stats}
+    step, compile_seconds = training.compile_step(
+        make_step(config, network, optimizer), (state, batch)
+    )
+    fields = {key: config.retrain[key] for key in FIELDS}
+    threads, modes = len(os.sched_getaffinity(0)), modes_of(torch)
+    given = architecture, variables, fields
+    if modes:
+        first = beginning(config, kept)
+        task = Task(COUNTERPART, (first, *given[1:]), images, labels, {"": ()}, threads)
+        check_equal(task, modes, make_network(config, first), variables)
+    task = Task(COUNTERPART, given, images, labels, {name: ()}, threads)
+    times: dict[str, list[float]] = {mode: [] for mode in ("jax", *modes)}
+    with closing(Worker(task)) as worker:
+        for repeat, mode in itertools.product(range(REPEATS + 1), times):
+            if mode == "jax":
+                start = time.perf_counter()
+                state, metrics = step(state, batch)
+                jax.block_until_ready((state, metrics))
+                seconds = time.perf_counter() - start
+            else:
+                seconds = worker.seconds(mode, name)
+            if repeat:  # The first is for warming up.
+                times[mode].append(seconds)
+    medians = {mode: 1e3 * statistics.median(values) for mode, values in times.items()}
+    best = min(modes, key=medians.get, default=None)
+    return {
+        "case": name,
+        "batch": batch_size,
+        "madds": architecture.cost().madds,
+        "compile_s": round(compile_seconds, 2),
+        "step_ms": round(medians["jax"], 1),
+        "temp_mb": round(step.memory_analysis().temp_size_in_bytes / 1e6, 1),
+        "torch_ms": round(medians[best], 1) if best else None,
+        "torch_mode": best,
+        "ratio": round(medians[best] / medians["jax"], 3) if best else None,
+        "device": distributed.describe_devices(),
+    }
+
+
+def check_equal(task: Task, modes: list[str], network, variables) -> None:
+    """Fails if the networks differ: then their times could not be compared."""
+    apply = functools.partial(network.apply, train=True, mutable="batch_stats")
+    ours = jax.jit(apply)(variables, task.images)[0][0]
+    with closing(Worker(task)) as worker:
+        for mode in modes:
+            theirs = worker.logits(mode, "")
+            np.testing.assert_allclose(theirs, ours, rtol=1e-3, atol=1e-3)
+
+
+def main(argv=None) -> None:
+    """Measures both networks and prints a line for each."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--json", required=True, help="where to write the rows")
+    parser.add_argument("--quick", action="store_true", help="batches of 4 images")
+    parser.add_argument(
+        "--torch",
+        choices=("eager", "compiled", "none"),
+        default="eager",
+        help="how PyTorch is run beside it; none: where it is not installed",
+    )
+    arguments = parser.parse_args(argv)
+    keep_freed_memory()
+    config = load_config("configs/lchain4.py", ["--config.method=random"])
+    config_lib.resolve(config, None)
+    rows: list[dict[str, Any]] = []
+    for name, kept in networks(config).items():
+        batch = 4 if arguments.quick else 16
+        rows.append(measure(config, name, kept, batch, arguments.torch))
+        print(describe(rows[-1]), flush=True)
+        files.write_json(arguments.json, rows)
+
+
+def describe(row: dict[str, Any]) -> str:
+    """A row as a line."""
+    theirs = ""
+    if row["torch_ms"]:
+        theirs = f"  PyTorch {row['torch_ms']:7.1f} ms ({row['torch_mode']}), "
+        theirs += f"ratio {row['ratio']:.2f}"
+    return (
+        f"{row['case']:12}  batch {row['batch']}  {row['madds'] / 1e6:.0f}M MAdds  "
+        f"compile {row['compile_s']:5.1f} s  step {row['step_ms']:7.1f} ms  "
+        f"temporaries {row['temp_mb']:5.0f} MB{theirs}"
+    )
+
+
+if __name__ == "__main__":
+    main()
