@@ -51,6 +51,8 @@ def norm(p, x):
 def conv(p, x, stride=1):
     """Convolution and batch norm."""
     kernel = p["conv"]["kernel"]
+    if kernel.ndim == 2:
+        kernel = kernel[:, :, None, None]
     side = kernel.shape[-1] // 2
     return norm(p["norm"], F.conv2d(x, kernel, stride=stride, padding=side))
 

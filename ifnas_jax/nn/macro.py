@@ -11,6 +11,7 @@ import jax.numpy as jnp
 
 from ifnas_jax.cost import Macro
 from ifnas_jax.nn.ops import BatchNorm, Conv, FactorizedReduce, Sep
+from ifnas_jax.nn.primitives import max_pool_3x3
 from ifnas_jax.spaces.graph import Space
 
 
@@ -50,11 +51,6 @@ def fixed_parts(space: Space, macro: Macro, **how) -> FixedParts:
     return FixedParts(Stem(macro, **how, name="stem"), inputs, classifier)
 
 
-def max_pool(x):
-    """3×3 max pool of stride 2, padded as in PyTorch."""
-    return nn.max_pool(x, (3, 3), strides=(2, 2), padding=((1, 1), (1, 1)))
-
-
 class Reduction(nn.Module):
     """[`depth` × sep, max pool] + [1×1 convolution of stride 2, batch norm]."""
 
@@ -71,7 +67,7 @@ class Reduction(nn.Module):
             sep = Sep(self.features, self.dtype, self.sync, name=f"sep{index + 1}")
             path = sep(path, train)
         shortcut = Conv(self.features, 1, 2, self.dtype, self.sync, name="shortcut")
-        return max_pool(path) + shortcut(x, train)
+        return max_pool_3x3(path) + shortcut(x, train)
 
 
 class Stem(nn.Module):
@@ -201,7 +197,7 @@ class Auxiliary(nn.Module):
     def __call__(self, x, train: bool):
         """[batch, size, size, channels] to float32 logits [batch, classes]."""
         if not self.macro.cells:
-            x = max_pool(x)
+            x = max_pool_3x3(x)
             x = nn.Conv(4 * self.macro.width, (1, 1), dtype=self.dtype)(x)
         x = nn.avg_pool(nn.relu(x), (5, 5), strides=(2, 2), padding="VALID")
         x = Conv(128, 1, 1, self.dtype, self.sync, name="conv2")(x, train)

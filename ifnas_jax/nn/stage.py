@@ -23,7 +23,7 @@ import numpy as np
 from jax import lax
 from jax.flatten_util import ravel_pytree
 
-from ifnas_jax.nn.ops import channel_sums
+from ifnas_jax.nn.primitives import channel_sums
 from ifnas_jax.spaces.graph import Stage
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from jax import lax
 
-from ifnas_jax.nn import ops
+from ifnas_jax.nn import ops, primitives
 
 
 def convolution(x, kernel, stride):
@@ -29,7 +29,7 @@ def test_depthwise_equals_the_convolution_in_value_and_gradients(shape, stride):
     keys = jax.random.split(jax.random.key(0), 3)
     x = jax.random.normal(keys[0], shape)
     kernel = jax.random.normal(keys[1], (3, 3, 1, shape[-1]))
-    depthwise = jax.jit(lambda x, k: ops.depthwise_conv_3x3(x, k, stride))
+    depthwise = jax.jit(lambda x, k: primitives.depthwise_conv_3x3(x, k, stride))
     ours, pull = jax.vjp(depthwise, x, kernel)
     theirs, expected_pull = jax.vjp(lambda x, k: convolution(x, k, stride), x, kernel)
     cotangent = jax.random.normal(keys[2], theirs.shape)
@@ -46,7 +46,9 @@ def test_only_the_cpu_leaves_the_native_convolution(platform, convolutions, stri
 
     @jax.jit
     def gradient(x, kernel):
-        y, pull = jax.vjp(lambda x, k: ops.depthwise_conv_3x3(x, k, stride), x, kernel)
+        y, pull = jax.vjp(
+            lambda x, k: primitives.depthwise_conv_3x3(x, k, stride), x, kernel
+        )
         return y, pull(y)
 
     text = gradient.trace(x, kernel).lower(lowering_platforms=(platform,)).as_text()
@@ -61,10 +63,14 @@ def test_pointwise_equals_the_convolution_in_value_and_gradients(shape):
 
     def reference(x, kernel):
         return lax.conv_general_dilated(
-            x, kernel[None, None], (1, 1), "VALID", dimension_numbers=ops.DIMENSIONS
+            x,
+            kernel[None, None],
+            (1, 1),
+            "VALID",
+            dimension_numbers=primitives.DIMENSIONS,
         )
 
-    ours, pull = jax.vjp(jax.jit(ops.pointwise_conv), x, kernel)
+    ours, pull = jax.vjp(jax.jit(primitives.pointwise_conv), x, kernel)
     theirs, expected_pull = jax.vjp(reference, x, kernel)
     cotangent = jax.random.normal(keys[2], theirs.shape)
     np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-5)
@@ -79,7 +85,7 @@ def test_only_the_cpu_sums_outer_products(platform, products):
 
     @jax.jit
     def gradient(x, kernel):
-        y, pull = jax.vjp(ops.pointwise_conv, x, kernel)
+        y, pull = jax.vjp(primitives.pointwise_conv, x, kernel)
         return y, pull(y)
 
     text = gradient.trace(x, kernel).lower(lowering_platforms=(platform,)).as_text()
@@ -107,7 +113,7 @@ def test_batch_norm_is_that_of_flax(shape):
     direction = jax.random.normal(keys[3], shape)
 
     def ours(x, scale, bias):
-        return jnp.vdot(weight, ops.normalized(x, scale, bias)[0] ** 3)
+        return jnp.vdot(weight, primitives.normalized(x, scale, bias)[0] ** 3)
 
     def theirs(x, scale, bias):
         variables = {"params": {"scale": scale, "bias": bias}}
@@ -124,10 +130,25 @@ def test_batch_norm_is_that_of_flax(shape):
     expected = jax.grad(theirs, argnums=(0, 1, 2))(x, scale, bias)
     jax.tree.map(near, jax.grad(ours, argnums=(0, 1, 2))(x, scale, bias), expected)
     near(twice(ours), twice(theirs))
-    _, mean, variance = ops.normalized(x, scale, bias)
+    _, mean, variance = primitives.normalized(x, scale, bias)
     axes = tuple(range(x.ndim - 1))
     near(mean, x.mean(axes))
     near(variance, x.var(axes))
+
+
+@pytest.mark.parametrize("size", [(6, 8), (7, 5), (1, 2)])
+def test_the_gradient_of_the_pool_is_that_of_xla(size):
+    """Also where maxima are equal: the first takes it all."""
+    x = jax.random.randint(jax.random.key(0), (3, *size, 4), -2, 2).astype(jnp.float32)
+
+    def theirs(x):
+        return nn.max_pool(x, (3, 3), strides=(2, 2), padding=((1, 1), (1, 1)))
+
+    y, pull = jax.vjp(jax.jit(primitives.max_pool_3x3), x)
+    expected, pull_theirs = jax.vjp(theirs, x)
+    np.testing.assert_array_equal(y, expected)
+    grad = jax.random.normal(jax.random.key(1), y.shape)
+    np.testing.assert_allclose(pull(grad)[0], pull_theirs(grad)[0], rtol=1e-6)
 
 
 @pytest.mark.parametrize("stride", [1, 2])

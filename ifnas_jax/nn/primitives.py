@@ -1,0 +1,316 @@
+"""What operators compute, written so that each platform is fast and exact at it.
+
+XLA's CPU backend is slow at depthwise convolutions, at products over all pixels, at
+sums over all pixels, and at the gradient of a max pool; the same is said in another way
+there, and the gradients are written out. Other platforms keep the plain form, but for
+the pool. Images are [batch, height, width, channels].
+"""
+
+import functools
+from collections.abc import Callable
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+# Of batch norm, as in the reference.
+EPSILON = 1e-5
+
+DIMENSIONS = ("NHWC", "HWIO", "NHWC")
+
+
+def _native(x: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
+    """The depthwise convolution as one XLA convolution."""
+    return lax.conv_general_dilated(
+        x,
+        kernel,
+        window_strides=(stride, stride),
+        padding=((1, 1), (1, 1)),
+        dimension_numbers=DIMENSIONS,
+        feature_group_count=x.shape[-1],
+    )
+
+
+def _windows(x: jax.Array, stride: int = 1) -> list[jax.Array]:
+    """The nine shifted copies of x that a 3×3 kernel sees, row by row."""
+    height, width = x.shape[1:3]
+    padded = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
+    return [
+        padded[:, i : i + height : stride, j : j + width : stride]
+        for i in range(3)
+        for j in range(3)
+    ]
+
+
+def _shifted(x: jax.Array, kernel: jax.Array, stride: int = 1) -> jax.Array:
+    """The same as `_native`, as nine multiply-adds that XLA fuses into one loop."""
+    taps = kernel.reshape(9, -1)
+    windows = _windows(x, stride)
+    return sum(window * tap for window, tap in zip(windows, taps, strict=True))
+
+
+def _shifted_input_grad(x, kernel, grad, stride: int) -> jax.Array:
+    """Gradient with respect to x: the same sum with the kernel flipped."""
+    if stride > 1:
+        # Where the window did not start, it has no gradient.
+        rest = [
+            size - stride * (out - 1) - 1
+            for size, out in zip(x.shape[1:3], grad.shape[1:3], strict=True)
+        ]
+        spread = [(0, 0, 0), *((0, more, stride - 1) for more in rest), (0, 0, 0)]
+        grad = lax.pad(grad, jnp.zeros((), grad.dtype), spread)
+    return _shifted(grad, kernel[::-1, ::-1])
+
+
+def _shifted_kernel_grad(x: jax.Array, grad: jax.Array, stride: int) -> jax.Array:
+    """Gradient with respect to the kernel: nine sums over batch, height and width.
+
+    One variadic reduction over the width reads x and grad once and is split over the
+    cores by batch and height; the small rest is summed after it.
+    """
+    products = [(w * grad).astype(jnp.float32) for w in _windows(x, stride)]
+    zeros = [jnp.zeros((), jnp.float32)] * 9
+    add = lambda a, b: [p + q for p, q in zip(a, b, strict=True)]  # noqa: E731
+    rows = lax.reduce(products, zeros, add, dimensions=(2,))
+    sums = jnp.stack([row.sum(axis=(0, 1)) for row in rows])
+    return sums.reshape(3, 3, 1, -1).astype(x.dtype)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
+def depthwise_conv_3x3(x: jax.Array, kernel: jax.Array, stride: int = 1) -> jax.Array:
+    """Depthwise 3×3 convolution, zero padded.
+
+    XLA's CPU backend runs a depthwise convolution 25 to 55 times slower than the nine
+    shifted multiply-adds used there; other platforms keep the convolution. The
+    gradients are written out because those that JAX derives from shifted sums are
+    slow (they scatter into the padded image).
+
+    Args:
+      x: [batch, height, width, channels].
+      kernel: [3, 3, 1, channels].
+      stride: of both directions.
+
+    Returns:
+      [batch, ceil(height / stride), ceil(width / stride), channels].
+    """
+    return _depthwise(x, kernel, stride)
+
+
+def _depthwise(x, kernel, stride):
+    return lax.platform_dependent(
+        x,
+        kernel,
+        cpu=functools.partial(_shifted, stride=stride),
+        default=functools.partial(_native, stride=stride),
+    )
+
+
+def _depthwise_forward(x, kernel, stride):
+    # Not the function itself: second order differentiates this one forwards.
+    return _depthwise(x, kernel, stride), (x, kernel)
+
+
+def _depthwise_backward(stride, residuals, grad):
+    x, kernel = residuals
+
+    def shifted(x, kernel, grad):
+        d_x = _shifted_input_grad(x, kernel, grad, stride)
+        return d_x, _shifted_kernel_grad(x, grad, stride)
+
+    def native(x, kernel, grad):
+        return jax.vjp(lambda x, k: _native(x, k, stride), x, kernel)[1](grad)
+
+    return lax.platform_dependent(x, kernel, grad, cpu=shifted, default=native)
+
+
+depthwise_conv_3x3.defvjp(_depthwise_forward, _depthwise_backward)
+
+
+@jax.custom_vjp
+def pointwise_conv(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """1×1 convolution, as a matrix product: faster on the CPU, and the same elsewhere.
+
+    XLA's CPU backend gets the kernel's gradient, a product over all pixels, by copying
+    x transposed on one core, and a search step spends a fifth of its time on that. It
+    recognises the same as a sum of outer products, and does it in place.
+
+    Args:
+      x: [batch, height, width, channels].
+      kernel: [channels, features].
+
+    Returns:
+      [batch, height, width, features].
+    """
+    return x @ kernel
+
+
+def _pointwise_forward(x, kernel):
+    return x @ kernel, (x, kernel)
+
+
+def _pointwise_backward(residuals, grad):
+    x, kernel = residuals
+
+    def product(x, grad):
+        return jnp.einsum("bhwi,bhwo->io", x, grad)
+
+    def fused(x, grad):
+        x, grad = x.reshape(-1, x.shape[-1], 1), grad.reshape(-1, 1, grad.shape[-1])
+        return (x * grad).sum(axis=0)
+
+    d_kernel = lax.platform_dependent(x, grad, cpu=fused, default=product)
+    return grad @ kernel.T, d_kernel
+
+
+pointwise_conv.defvjp(_pointwise_forward, _pointwise_backward)
+
+
+@jax.custom_vjp
+def max_pool_3x3(x: jax.Array) -> jax.Array:
+    """3×3 max pool of stride 2, padded as in PyTorch.
+
+    Its gradient goes to the first of equal maxima, as in XLA's own, which is several
+    times slower on the CPU, where every pixel of every window is numbered, and is
+    refused on GPUs when they shall be deterministic. TPUs keep theirs.
+
+    Args:
+      x: [batch, height, width, channels].
+
+    Returns:
+      [batch, ceil(height / 2), ceil(width / 2), channels].
+    """
+    return _pool(x)
+
+
+def _pool(x):
+    return nn.max_pool(x, (3, 3), strides=(2, 2), padding=((1, 1), (1, 1)))
+
+
+def _pool_forward(x):
+    return _pool(x), x
+
+
+def _pool_backward(x, grad):
+    def native(x, grad):
+        return jax.vjp(_pool, x)[1](grad)[0]
+
+    return (lax.platform_dependent(x, grad, tpu=native, default=_unpooled),)
+
+
+def _unpooled(x, grad):
+    """For each pixel, the gradients of the up to four windows whose maximum it is."""
+    height, width = grad.shape[1:3]
+    lowest = jnp.array(-jnp.inf, x.dtype)
+    padded = lax.pad(x, lowest, ((0, 0, 0), (1, 1, 0), (1, 1, 0), (0, 0, 0)))
+    # Not those that equal the pool's output: XLA may have computed x anew, rounded in
+    # another way.
+    best, first = jnp.full(grad.shape, lowest), jnp.zeros(grad.shape, jnp.int32)
+    for tap in range(9):
+        i, j = divmod(tap, 3)
+        window = padded[:, i : i + 2 * height - 1 : 2, j : j + 2 * width - 1 : 2]
+        better = window > best
+        best, first = jnp.where(better, window, best), jnp.where(better, tap, first)
+    after = ((0, 0), (0, 1), (0, 1), (0, 0))
+    grad, first = jnp.pad(grad, after), jnp.pad(first, after, constant_values=9)
+
+    def given(i, j):
+        """What tap (i, j) gives to its pixel; tap 0 is of the next window's."""
+        rows = slice(1, None) if i == 0 else slice(0, height)
+        columns = slice(1, None) if j == 0 else slice(0, width)
+        here = first[:, rows, columns] == 3 * i + j
+        return jnp.where(here, grad[:, rows, columns], 0)
+
+    # Pixels of even rows are the middle of their window, others the end of one and the
+    # begin of the next; the same holds for columns.
+    taps = ((1,), (0, 2))
+    quarters = [
+        [sum(given(i, j) for i in rows for j in columns) for columns in taps]
+        for rows in taps
+    ]
+    pairs = jnp.stack([jnp.stack(row, axis=3) for row in quarters], axis=2)
+    whole = pairs.reshape(len(x), 2 * height, 2 * width, -1)
+    return whole[:, : x.shape[1], : x.shape[2]]
+
+
+max_pool_3x3.defvjp(_pool_forward, _pool_backward)
+
+
+def channel_sums(first, second, *of: Callable) -> list[jax.Array]:
+    """For each function of two maps, the sum of what it gives over all but channels.
+
+    XLA's CPU backend makes a pass, or two, of each sum; one variadic reduction over
+    one axis reads the maps once and is split over the cores by the others.
+
+    Args:
+      first: [..., channels].
+      second: the same.
+      of: (element of `first`, element of `second`) -> number; vectorised.
+
+    Returns:
+      float32 [channels] for each of `of`.
+    """
+
+    def plain(first, second):
+        return [f(first, second).sum(axis=tuple(range(first.ndim - 1))) for f in of]
+
+    def variadic(first, second):
+        maps, zeros = [f(first, second) for f in of], [jnp.zeros(())] * len(of)
+        add = lambda a, b: [p + q for p, q in zip(a, b, strict=True)]  # noqa: E731
+        rows = lax.reduce(maps, zeros, add, dimensions=(first.ndim - 2,))
+        return [row.sum(axis=tuple(range(row.ndim - 1))) for row in rows]
+
+    first, second = first.astype(jnp.float32), second.astype(jnp.float32)
+    return lax.platform_dependent(first, second, cpu=variadic, default=plain)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(3,))
+def normalized(
+    x: jax.Array, scale: jax.Array, bias: jax.Array, axis_name: str | None = None
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Batch norm with the statistics of the batch, in float32.
+
+    The gradient is written out (Ioffe and Szegedy, section 3): two sums over the batch
+    and one pass, where what JAX derives keeps and reads several more maps.
+
+    Args:
+      x: [..., channels].
+      scale: [channels].
+      bias: [channels].
+      axis_name: the devices' axis over which statistics are taken; None: each its own.
+
+    Returns:
+      The normalized x in its own type, and the statistics: mean and (biased) variance,
+      [channels], through which no gradient flows.
+    """
+    return _normalized_forward(x, scale, bias, axis_name)[0]
+
+
+def _over_devices(means, axis_name):
+    return means if axis_name is None else lax.pmean(means, axis_name)
+
+
+def _normalized_forward(x, scale, bias, axis_name):
+    wide, count = x.astype(jnp.float32), x.size // x.shape[-1]
+    sums = channel_sums(x, x, lambda x, _: x, lambda x, _: x * x)
+    mean, square = _over_devices([one / count for one in sums], axis_name)
+    variance = jnp.maximum(square - mean * mean, 0.0)
+    inverse = lax.rsqrt(variance + EPSILON)
+    y = ((wide - mean) * (inverse * scale) + bias).astype(x.dtype)
+    return (y, mean, variance), (x, scale, mean, inverse)
+
+
+def _normalized_backward(axis_name, residuals, grads):
+    x, scale, mean, inverse = residuals
+    grad, centred = grads[0].astype(jnp.float32), x.astype(jnp.float32) - mean
+    # This device's own sums are its parameters' gradients.
+    d_bias, d_scale = channel_sums(
+        grad, x, lambda g, x: g, lambda g, x: g * (x - mean) * inverse
+    )
+    count = x.size // x.shape[-1]
+    means = _over_devices([d_bias / count, d_scale / count], axis_name)
+    d_x = (inverse * scale) * (grad - means[0] - centred * (inverse * means[1]))
+    return d_x.astype(x.dtype), d_scale, d_bias
+
+
+normalized.defvjp(_normalized_forward, _normalized_backward)
