@@ -1,0 +1,93 @@
+"""What a whole search costs, from the cost model: the table of docs/cost.md.
+
+    python -m benchmarks.search_cost --rows=benchmarks/results/search_step.json
+
+Counts the multiply-adds of every step of a search of `configs/lchain*.py` in which
+nothing is pruned before its end, which is the most that it can take. Hours on the CPU
+follow from the line through the measured steps (`benchmarks.step_figure`); those on
+accelerators from their peak and a share of it that is an assumption, not a measurement.
+"""
+
+import argparse
+import itertools
+
+from benchmarks.search_step import PAPER, SMALL
+from benchmarks.step_figure import line, settings
+from ifnas_jax import config as config_lib
+from ifnas_jax import cost
+from ifnas_jax.files import read_json
+from ifnas_jax.methods import make_method
+from ifnas_jax.methods.sampling import modulus
+from ifnas_jax.schedule import search_schedule
+
+IMAGES = 1_281_167  # of ImageNet's training part
+# Forward, backward, and what is inside an edge once more on the way back.
+PASSES = 4
+# bfloat16 FLOP/s by their makers' data sheets, and what share of it is assumed.
+MACHINES = {"v5e-16": 16 * 197e12, "8 × H100": 8 * 989e12}
+SHARE = 0.02
+
+
+def active_madds(config) -> tuple[int, float, int]:
+    """MAdds an image of the whole network, of a mean step, and steps of the search."""
+    config_lib.resolve(config, None)
+    space, macro = config_lib.space(config), config_lib.search_macro(config)
+    kept = space.full()
+    whole = cost.network_cost(space, macro, kept).madds
+    stacked = make_method(config, space).masks(kept, 0)
+    madds = [
+        cost.network_cost(space, macro, [stage.active[i] for stage in stacked]).madds
+        for i in range(len(stacked[0].active))
+    ]
+    schedule = search_schedule(config, IMAGES, modulus(config, space) + 1)
+    # A search is a whole number of loops.
+    steps = range(schedule.loop)
+    loop = [madds[int(schedule.mask(schedule.sampled + step))] for step in steps]
+    return whole, sum(loop) / len(loop), schedule.total
+
+
+def table(rows) -> str:
+    """The table, in Markdown."""
+    paper = next(
+        group
+        for group in settings(rows)
+        if (group[0]["num_precursors"], tuple(group[0]["nodes"])) == (4, PAPER)
+        and (group[0]["width"], group[0]["batch"]) == (16, 32)
+    )
+    start, slope = line(paper)
+    lines = [
+        "| L | nodes | whole network | a mean step | of it | FLOPs of the search | "
+        "hours, 2 CPU cores | "
+        + " | ".join(f"hours, {name}" for name in MACHINES)
+        + " |",
+        "|---" * (7 + len(MACHINES)) + "|",
+    ]
+    for num_precursors, nodes in itertools.product((1, 4, 6, 8), (SMALL, PAPER)):
+        config = config_lib.default("imagenet2012")
+        config.space.update(num_precursors=num_precursors, nodes=nodes)
+        whole, mean, steps = active_madds(config)
+        batch = config.search.batch_size
+        flops = 2 * PASSES * mean * batch * steps
+        milliseconds = (start + slope * mean / 1e6) * batch / 32
+        hours = [milliseconds * steps / 3.6e6]
+        hours += [flops / (peak * SHARE) / 3600 for peak in MACHINES.values()]
+        lines.append(
+            f"| {num_precursors} | {nodes} | {whole / 1e6:.0f}M | {mean / 1e6:.0f}M | "
+            f"{mean / whole:.0%} | {flops:.1e} | "
+            + " | ".join(f"{h:,.0f}" if h > 10 else f"{h:.1f}" for h in hours)
+            + " |"
+        )
+    return "\n".join(lines)
+
+
+def main(argv=None) -> None:
+    """Prints the table."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--rows", required=True, help="of benchmarks.search_step")
+    print(table(read_json(parser.parse_args(argv).rows)))
+
+
+if __name__ == "__main__":
+    main()
