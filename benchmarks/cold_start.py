@@ -4,8 +4,8 @@
 
 The command is the README's, in a process of its own: first with nothing prepared and
 nothing compiled, then with the data set and the programs of the first run. The first
-step is when its line of progress is printed. `--quick` leaves it there; otherwise the
-cold run goes to its end. Run it with nothing beside it.
+step is when it is handed to the device and its line of progress is printed. `--quick`
+leaves it there; otherwise the cold run goes to its end. Run it with nothing beside it.
 """
 
 import argparse
@@ -48,10 +48,12 @@ def measure(folder: str, name: str, to_the_end: bool) -> dict[str, Any]:
                 row["first_step_s"] = round(time.perf_counter() - start, 1)
                 if not to_the_end:
                     process.send_signal(signal.SIGKILL)
+    if row["first_step_s"] is None:
+        raise RuntimeError("".join(said[-20:]))
     if to_the_end and process.returncode == 0:
         row["finished_s"] = round(time.perf_counter() - start, 1)
         row |= files.read_json(os.path.join(workdir, "result.json"))
-    elif to_the_end or row["first_step_s"] is None:
+    elif to_the_end:
         raise RuntimeError("".join(said[-20:]))
     return row
 

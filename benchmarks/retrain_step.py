@@ -78,6 +78,7 @@ def measure(config, name: str, kept: Kept, batch_size: int, torch: str):
     images = np.random.default_rng(0).random((batch_size, size, size, 3), np.float32)
     labels = np.arange(batch_size, dtype=np.int32)
     batch = distributed.shard({"image": images, "label": labels})
+    batch = training.place(batch, split=True)
     state = initial_state(config, network, optimizer)
     variables = {"params": state.params, "batch_stats": state.batch_stats}
     step, compile_seconds = training.compile_step(
@@ -89,7 +90,7 @@ def measure(config, name: str, kept: Kept, batch_size: int, torch: str):
     if modes:
         first = beginning(config, kept)
         task = Task(COUNTERPART, (first, *given[1:]), images, labels, {"": ()}, threads)
-        check_equal(task, modes, make_network(config, first), variables)
+        check_equal(config, task, modes, first, variables)
     task = Task(COUNTERPART, given, images, labels, {name: ()}, threads)
     times: dict[str, list[float]] = {mode: [] for mode in ("jax", *modes)}
     with closing(Worker(task)) as worker:
@@ -119,14 +120,24 @@ def measure(config, name: str, kept: Kept, batch_size: int, torch: str):
     }
 
 
-def check_equal(task: Task, modes: list[str], network, variables) -> None:
-    """Fails if the networks differ: then their times could not be compared."""
-    apply = functools.partial(network.apply, train=True, mutable="batch_stats")
-    ours = jax.jit(apply)(variables, task.images)[0][0]
+def check_equal(config, task: Task, modes: list[str], first, variables) -> None:
+    """Fails if outputs or losses differ: then times could not be compared."""
+    apply = functools.partial(
+        make_network(config, first).apply, train=True, mutable="batch_stats"
+    )
+    ours, auxiliary = jax.jit(apply)(variables, task.images)[0]
+    fields = config.retrain
+    loss, more = (
+        training.cross_entropy(logits, task.labels, fields.label_smoothing)
+        for logits in (ours, auxiliary)
+    )
+    loss += fields.auxiliary_weight * more
     with closing(Worker(task)) as worker:
         for mode in modes:
             theirs = worker.logits(mode, "")
             np.testing.assert_allclose(theirs, ours, rtol=1e-3, atol=1e-3)
+            # With the auxiliary head's, and as it is timed.
+            np.testing.assert_allclose(worker.loss(mode, ""), loss, rtol=1e-3)
 
 
 def main(argv=None) -> None:

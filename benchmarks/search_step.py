@@ -104,9 +104,13 @@ def measure(setting: tuple, torch: str) -> list[dict[str, Any]]:
     images = np.random.default_rng(0).random((batch_size, size, size, 1), np.float32)
     labels = np.arange(batch_size, dtype=np.int32)
     batch = distributed.shard({"image": images, "label": labels})
-    masks, mu = cases(search), np.ones(2, np.float32)
+    batch = training.place(batch, split=True)
+    masks, mu = cases(search), training.place(np.ones(2, np.float32))
     length = len(search.method.masks(search.net.space.full(), 0)[0].active)
-    stacked = {name: mask_lib.stack([case] * length) for name, case in masks.items()}
+    stacked = {
+        name: training.place(mask_lib.stack([case] * length))
+        for name, case in masks.items()
+    }
     state = initial_state(search)
     step, compile_seconds = training.compile_step(
         make_step(search), (state, stacked["whole"], mu, batch)

@@ -36,10 +36,10 @@ def title(row: Row) -> str:
     )
 
 
-def line(rows: Sequence[Row], key: str = "step_ms") -> tuple[float, float]:
+def line(rows: Sequence[Row]) -> tuple[float, float]:
     """Least squares: milliseconds of a step at no MAdds, and for a million of them."""
     slope, start = np.polyfit(
-        [row["active_madds"] / 1e6 for row in rows], [row[key] for row in rows], 1
+        [row["active_madds"] / 1e6 for row in rows], [row["step_ms"] for row in rows], 1
     )
     return float(start), float(slope)
 

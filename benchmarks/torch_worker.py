@@ -51,6 +51,10 @@ class Worker:
         """Logits at step 0, [batch, classes]; ask before the first step."""
         return self._ask("logits", mode, case)
 
+    def loss(self, mode: str, case: str) -> float:
+        """Of one step, which updates the network."""
+        return self._ask("loss", mode, case)
+
     def seconds(self, mode: str, case: str) -> float:
         """Of one step."""
         return self._ask("seconds", mode, case)
@@ -89,5 +93,5 @@ def _serve(pipe, task: Task) -> None:
         if mode.startswith("compiled"):
             step = network.compiled(case)
         start = time.perf_counter()
-        step(batch, *given).item()
-        pipe.send(time.perf_counter() - start)
+        loss = step(batch, *given).item()
+        pipe.send(loss if what == "loss" else time.perf_counter() - start)

@@ -135,8 +135,8 @@ def _loop(job, steps, state, host, meter, batches, writers) -> tuple[State, Prog
         first = step - step % schedule.period
         if step == first or mu is None:
             mu = job.method.mu(schedule, host.strength, first)
-            mu_there = training.place(mu)
-        state, metrics = steps.train(state, masks, mu_there, next(batches))
+            placed_mu = training.place(mu)
+        state, metrics = steps.train(state, masks, placed_mu, next(batches))
         meter.add(metrics)
         step += 1
         writers.progress.update(step, **writers.logs.progress)

@@ -1,17 +1,16 @@
 """The architecture's gradient against central differences."""
 
-import functools
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from plain_loop import loop_over_the_graph
 
 from ifnas_jax import bilevel
 from ifnas_jax import config as config_lib
 from ifnas_jax.cost import Macro
 from ifnas_jax.methods import make_method
-from ifnas_jax.nn.supernet import Supernet, batch_apply
+from ifnas_jax.nn.supernet import Supernet
 from ifnas_jax.training import cross_entropy, jit_once
 
 RATE, MOMENTUM, DECAY = 0.3, 0.9, 0.05
@@ -133,33 +132,24 @@ def test_two_devices_reduce_to_the_gradient_on_both_batches():
     np.testing.assert_array_equal(found[0], found[1])
 
 
-def loop_over_the_graph(net, params, weights, images):
-    """What `Supernet.apply` means for a chain, with no gradient of its own."""
-    parts = net.parts()
-    made = batch_apply(parts.stem, params["stem"], images)
-    for s, graph in enumerate(net.space.stages):
-        (x,) = batch_apply(parts.inputs[s], params["inputs"][s], *made)
-        nodes = {0: x}
-        for src, dst in graph.edges():
-            pair = dst - 1, dst - src - 1
-            for o, name in enumerate(net.space.operators):
-                stacked = params["stages"][s][name]
-                own = jax.tree.map(lambda x, pair=pair: x[pair], stacked)
-                y = batch_apply(net.operator(name, s), own, nodes[src])
-                nodes[dst] = nodes.get(dst, 0) + weights[s][(*pair, o)] * y
-        made = (nodes[graph.num_nodes],)
-    return batch_apply(parts.classifier, params["classifier"], *made)
+SPACES = {
+    "lchain": {"num_precursors": 2, "nodes": (2, 1, 1)},
+    # With reductions, whose operators have strides and shapes of their own.
+    "darts": {"num_precursors": 2, "nodes": (1,)},
+}
 
 
-def test_through_the_super_network():
+@pytest.mark.parametrize("name", SPACES)
+def test_through_the_super_network(name):
     """Against plain reverse mode through the virtual step, without the custom loop.
 
     Not against differences: ReLUs make the virtual step jump as α moves.
     """
     config = config_lib.default("mnist5k")
     config.method = "darts"
-    config.space.update(num_precursors=2, nodes=(2, 1, 1))
-    space, macro = config_lib.space(config), Macro(2, 3, 8, 1, "small")
+    config.space.update(name=name, **SPACES[name])
+    cells = 0 if name == "lchain" else 3
+    space, macro = config_lib.space(config), Macro(2, 3, 8, 1, "small", cells=cells)
     net, method = Supernet(space, macro), make_method(config, space)
     masks = jax.tree.map(lambda mask: mask[0], method.masks(space.full(), 0))
     active = [stage.active for stage in masks]
@@ -191,7 +181,9 @@ def test_through_the_super_network():
         return [loss_on(*batch) for batch in batches]
 
     ours = losses(lambda w, weights, images: net.apply(w, weights, active, images))
-    plain = losses(functools.partial(loop_over_the_graph, net))
+    plain = losses(
+        lambda w, weights, images: loop_over_the_graph(net, w, weights, active, images)
+    )
     gradient = jit_once(lambda a, r: second_order(*ours, params, a, trace, rate=r))
     found, first = (gradient(arch, rate)["alpha"] for rate in (RATE, 0.0))
     expected = jit_once(jax.grad(unrolled(*plain, params, trace)))(arch)["alpha"]

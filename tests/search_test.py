@@ -13,6 +13,7 @@ from ifnas_jax.architecture import from_kept, load
 from ifnas_jax.data.source import Dataset
 from ifnas_jax.search import make_search, search
 from ifnas_jax.search_step import Steps
+from ifnas_jax.training import IN_FLIGHT
 
 LOGS = ("metrics", "gates", "prunings", "candidates")
 
@@ -119,43 +120,52 @@ def test_interrupted_it_ends_with_the_same_bytes(
     assert len(expected) >= 4
 
 
-@pytest.mark.parametrize("curious", [False, True])
-def test_nothing_waits_for_a_step_but_what_is_logged(curious, tmp_path, monkeypatch):
-    """No value is read, and none sent implicitly, between two rows of the log.
+@pytest.mark.parametrize("curious", [None, "reads", "waits"])
+def test_steps_are_queued_between_two_rows_of_the_log(curious, tmp_path, monkeypatch):
+    """Nothing is read, the last steps are not waited for, and only batches are sent.
 
-    The second case, in which somebody looks at each loss, must be noticed.
+    The last two cases, in which somebody looks at each loss, must be noticed.
     """
-    config, steps, reads = make_config("ifnas"), [], []
-    array = type(jax.numpy.zeros(()))
+    config, made, reads, waits = make_config("ifnas"), [], [], []
+    array, wait = type(jax.numpy.zeros(())), jax.block_until_ready
     value, compile_steps = array._value, search_lib.compile_steps
 
     def read(self):
-        reads.append(len(steps))
+        reads.append(len(made))
         return value.fget(self)
+
+    def wait_for(tree):
+        waits.extend(len(made) - i for i, metrics in enumerate(made) if metrics is tree)
+        return wait(tree)
 
     def guarded(*arguments):
         compiled, seconds = compile_steps(*arguments)
 
         def train(*arguments):
-            steps.append(None)
             # The first step is given the state from the host. On a CPU this sees what
-            # is sent only; hence `read`.
-            with jax.transfer_guard("disallow" if steps[1:] else "allow"):
+            # is sent only; hence the others.
+            with jax.transfer_guard("disallow" if made else "allow"):
                 state, metrics = compiled.train(*arguments)
-            if curious:
+            made.append(metrics)
+            if curious == "reads":
                 float(metrics["loss"])
+            if curious == "waits":
+                jax.block_until_ready(metrics)
             return state, metrics
 
         return compiled._replace(train=train), seconds
 
     monkeypatch.setattr(array, "_value", property(read))
+    monkeypatch.setattr(jax, "block_until_ready", wait_for)
     monkeypatch.setattr(search_lib, "compile_steps", guarded)
-    search(config, make_dataset(), tmp_path / "run", SmallNet)
     dataset = make_dataset()
+    search(config, dataset, tmp_path / "run", SmallNet)
     period = make_search(config, dataset, SmallNet).schedule.period
-    assert len(reads) > len(steps) // period > 3
+    assert len(reads) > len(made) // period > 3
     assert period > 1
-    assert all(read % period == 0 for read in reads) != curious
+    assert any(read % period for read in reads) == (curious == "reads")
+    assert waits
+    assert any(steps <= IN_FLIGHT for steps in waits) == (curious == "waits")
 
 
 def test_the_most_accurate_candidate_is_kept(tmp_path):

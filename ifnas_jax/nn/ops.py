@@ -10,12 +10,8 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jax import lax
 
-from ifnas_jax.nn.primitives import (
-    EPSILON,
-    depthwise_conv_3x3,
-    normalized,
-    pointwise_conv,
-)
+from ifnas_jax.nn.normalization import EPSILON, normalized
+from ifnas_jax.nn.primitives import depthwise_conv_3x3, pointwise_conv
 
 # Of the running statistics, as in the reference.
 MOMENTUM = 0.9

@@ -1,6 +1,7 @@
 """The super-network: every candidate operator of a space, one compiled program.
 
-A stage's parameters are stacked, [N, L, ...] for each operator; `stage.py` computes it.
+A stage's parameters are stacked, [N, L, ...] for each operator; `stage.py` computes
+it.
 """
 
 import dataclasses
@@ -15,7 +16,8 @@ import jax.numpy as jnp
 from ifnas_jax.cost import Macro
 from ifnas_jax.nn import macro as macro_parts
 from ifnas_jax.nn import ops
-from ifnas_jax.nn.stage import Operator, stage, strided_entries
+from ifnas_jax.nn.pairs import Operator
+from ifnas_jax.nn.stage import stage, strided_entries
 from ifnas_jax.spaces.graph import Space
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from jax import lax
 
-from ifnas_jax.nn import ops, primitives
+from ifnas_jax.nn import normalization, ops, primitives
 
 
 def convolution(x, kernel, stride):
@@ -39,7 +39,9 @@ def test_depthwise_equals_the_convolution_in_value_and_gradients(shape, stride):
 
 
 @pytest.mark.parametrize("stride", [1, 2])
-@pytest.mark.parametrize(("platform", "convolutions"), [("cpu", 0), ("tpu", 3)])
+@pytest.mark.parametrize(
+    ("platform", "convolutions"), [("cpu", 0), ("cuda", 3), ("tpu", 3)]
+)
 def test_only_the_cpu_leaves_the_native_convolution(platform, convolutions, stride):
     """Forward and both gradients: three convolutions on TPU, none on the CPU."""
     x, kernel = jnp.ones((2, 6, 6, 4)), jnp.ones((3, 3, 1, 4))
@@ -92,8 +94,8 @@ def test_only_the_cpu_sums_outer_products(platform, products):
     assert text.count("stablehlo.dot_general") == products
 
 
-def test_running_statistics_are_those_of_pytorch():
-    """momentum 0.1 in PyTorch's terms: running = 0.9·running + 0.1·batch."""
+def test_running_statistics_have_the_momentum_of_pytorch():
+    """0.1 in its terms, running = 0.9·running + 0.1·batch, of the biased variance."""
     x = jax.random.normal(jax.random.key(0), (64, 4)) * 3 + 1
     norm = ops.BatchNorm()
     variables = norm.init(jax.random.key(0), x, train=True)
@@ -113,7 +115,7 @@ def test_batch_norm_is_that_of_flax(shape):
     direction = jax.random.normal(keys[3], shape)
 
     def ours(x, scale, bias):
-        return jnp.vdot(weight, primitives.normalized(x, scale, bias)[0] ** 3)
+        return jnp.vdot(weight, normalization.normalized(x, scale, bias)[0] ** 3)
 
     def theirs(x, scale, bias):
         variables = {"params": {"scale": scale, "bias": bias}}
@@ -130,7 +132,7 @@ def test_batch_norm_is_that_of_flax(shape):
     expected = jax.grad(theirs, argnums=(0, 1, 2))(x, scale, bias)
     jax.tree.map(near, jax.grad(ours, argnums=(0, 1, 2))(x, scale, bias), expected)
     near(twice(ours), twice(theirs))
-    _, mean, variance = primitives.normalized(x, scale, bias)
+    _, mean, variance = normalization.normalized(x, scale, bias)
     axes = tuple(range(x.ndim - 1))
     near(mean, x.mean(axes))
     near(variance, x.var(axes))
@@ -149,6 +151,14 @@ def test_the_gradient_of_the_pool_is_that_of_xla(size):
     np.testing.assert_array_equal(y, expected)
     grad = jax.random.normal(jax.random.key(1), y.shape)
     np.testing.assert_allclose(pull(grad)[0], pull_theirs(grad)[0], rtol=1e-6)
+
+
+@pytest.mark.parametrize(("platform", "count"), [("cpu", 0), ("cuda", 0), ("tpu", 1)])
+def test_only_tpus_keep_the_native_gradient_of_the_pool(platform, count):
+    pull = jax.jit(lambda x, g: jax.vjp(primitives.max_pool_3x3, x)[1](g))
+    traced = pull.trace(jnp.ones((2, 6, 6, 4)), jnp.ones((2, 3, 3, 4)))
+    text = traced.lower(lowering_platforms=(platform,)).as_text()
+    assert text.count("stablehlo.select_and_scatter") == count
 
 
 @pytest.mark.parametrize("stride", [1, 2])

@@ -7,11 +7,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from plain_loop import loop_over_the_graph
 
 from ifnas_jax.cost import Macro
 from ifnas_jax.nn.ops import OPERATORS
-from ifnas_jax.nn.stage import active_pairs
-from ifnas_jax.nn.supernet import Supernet, as_operator, batch_apply
+from ifnas_jax.nn.pairs import active_pairs
+from ifnas_jax.nn.supernet import Supernet, as_operator
 from ifnas_jax.spaces import darts, goldnas, lchain
 
 MACRO = Macro(4, 5, 8, 1, "small")
@@ -47,41 +48,6 @@ def random_masks(net, seed, share=0.5):
         active.append(jnp.array(kept))
         weights.append(jnp.array(rng.uniform(0.2, 1.0, stage.shape), jnp.float32))
     return active, weights
-
-
-def edge_params(net, params, index, src, dst, name):
-    """The parameters of one pair at one position, and its stride."""
-    graph = net.space.stages[net.positions[index].stage]
-    if src <= 0 and graph.stride == 2:
-        stacked, pair = params["strided"][index][name], (dst - 1, src - graph.first)
-    else:
-        stacked, pair = params["stages"][index][name], (dst - 1, dst - src - 1)
-    stride = graph.stride if src <= 0 else 1
-    return jax.tree.map(lambda array: array[pair], stacked), stride
-
-
-def loop_over_the_graph(net, params, weights, active, images):
-    """What `Supernet.apply` means, without loops on the device or its gradients."""
-    parts = net.parts()
-    made = list(batch_apply(parts.stem, params["stem"], images))
-    for index, (s, level) in enumerate(net.positions):
-        graph, count = net.space.stages[s], net.space.stages[s].num_inputs
-        inputs = batch_apply(parts.inputs[index], params["inputs"][index], *made)
-        outputs = dict(zip(range(1 - count, 1), inputs, strict=True))
-        size, width = net.macro.sizes[level], net.macro.widths[level]
-        for dst in range(1, graph.num_nodes + 1):
-            outputs[dst] = jnp.zeros((len(images), size, size, width))
-            for src in graph.precursors(dst):
-                for o, name in enumerate(net.space.operators):
-                    pair = dst - 1, dst - src - 1, o
-                    weight = jnp.where(active[s][pair], weights[s][pair], 0.0)
-                    edge, stride = edge_params(net, params, index, src, dst, name)
-                    operator = net.operator(name, level, stride)
-                    y = batch_apply(operator, edge, outputs[src])
-                    outputs[dst] += weight * y
-        nodes = [outputs[node] for node in graph.outputs()]
-        made = [*made, jnp.concatenate(nodes, axis=-1)][-count:]
-    return batch_apply(parts.classifier, params["classifier"], made[-1])
 
 
 def gradients_of(apply):
@@ -215,9 +181,9 @@ def test_active_pairs_are_listed_by_node():
     active, nodes = rng.random((5, 3)) < 0.4, rng.integers(-2, 6, (5, 3))
     active &= nodes >= 0
     pairs = active_pairs(jnp.array(active), nodes, 6)
-    order, ends = (array.tolist() for array in pairs)
-    assert sorted(order[: ends[-1]]) == np.flatnonzero(active).tolist()
-    for node, (start, end) in enumerate(itertools.pairwise(ends)):
+    order, starts = (array.tolist() for array in pairs)
+    assert sorted(order[: starts[-1]]) == np.flatnonzero(active).tolist()
+    for node, (start, end) in enumerate(itertools.pairwise(starts)):
         assert order[start:end] == sorted(order[start:end])
         assert all(nodes.flat[index] == node for index in order[start:end])
     assert sorted(order) == list(range(active.size))
