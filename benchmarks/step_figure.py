@@ -36,8 +36,13 @@ def title(row: Row) -> str:
     )
 
 
-def line(rows: Sequence[Row]) -> tuple[float, float]:
-    """Least squares: milliseconds of a step at no MAdds, and for a million of them."""
+def line(rows: Sequence[Row]) -> tuple[float, float] | None:
+    """Least squares: milliseconds of a step at no MAdds, and for a million of them.
+
+    None where all cases are the same network, as with L = 1.
+    """
+    if len({row["active_madds"] for row in rows}) < 2:
+        return None
     slope, start = np.polyfit(
         [row["active_madds"] / 1e6 for row in rows], [row["step_ms"] for row in rows], 1
     )
@@ -45,13 +50,13 @@ def line(rows: Sequence[Row]) -> tuple[float, float]:
 
 
 def draw(rows: Sequence[Row]) -> Figure:
-    """A panel for each network: its cases, PyTorch's, and the line through ours."""
-    groups = settings(rows)
+    """A panel for each network whose cases differ: theirs, PyTorch's, and the line."""
+    groups = [group for group in settings(rows) if line(group)]
     columns = min(3, len(groups))
     shape = (-(-len(groups) // columns), columns)
     figure = Figure(figsize=(4.2 * shape[1], 3.2 * shape[0]), layout="constrained")
-    panels = figure.subplots(*shape, squeeze=False).flat
-    for panel in list(panels)[len(groups) :]:
+    panels = list(figure.subplots(*shape, squeeze=False).flat)
+    for panel in panels[len(groups) :]:
         panel.remove()
     for panel, group in zip(panels, groups, strict=False):
         _panel(panel, group)
@@ -60,10 +65,10 @@ def draw(rows: Sequence[Row]) -> Figure:
 
 def _panel(panel, rows: Sequence[Row]) -> None:
     madds = [row["active_madds"] / 1e6 for row in rows]
-    start, slope = line(rows)
+    ours, (start, slope) = [row["step_ms"] for row in rows], line(rows)
     ends = np.array([0, max(madds)])
     panel.plot(ends, start + slope * ends, color=BLUE, linewidth=1)
-    ours = [row["step_ms"] for row in rows]
+    name = f"{title(rows[0])}\nat no MAdds {start / max(ours):.0%} of the whole"
     panel.scatter(madds, ours, color=BLUE, label="this project", zorder=3)
     if all(row["torch_ms"] for row in rows):
         theirs = [row["torch_ms"] for row in rows]
@@ -74,8 +79,7 @@ def _panel(panel, rows: Sequence[Row]) -> None:
         panel.annotate(
             row["case"], (x, y), (4, -9), textcoords="offset points", fontsize=7
         )
-    share = start / max(ours)
-    panel.set_title(f"{title(rows[0])}\nat no MAdds {share:.0%} of the whole", size=8)
+    panel.set_title(name, size=8)
     panel.set_xlabel("active MAdds an image, in millions", size=8, color=INK)
     panel.set_ylabel("milliseconds a step", size=8, color=INK)
     panel.set_ylim(bottom=0)
@@ -94,7 +98,10 @@ def main(argv=None) -> None:
     arguments = parser.parse_args(argv)
     rows = read_json(arguments.rows)
     for group in settings(rows):
-        start, slope = line(group)
+        fitted = line(group)
+        if not fitted:
+            continue
+        start, slope = fitted
         whole = max(row["step_ms"] for row in group)
         print(
             f"{title(group[0])}: {start:.0f} ms + {slope:.2f} ms a million MAdds; "

@@ -126,7 +126,8 @@ def test_steps_are_queued_between_two_rows_of_the_log(curious, tmp_path, monkeyp
 
     The last two cases, in which somebody looks at each loss, must be noticed.
     """
-    config, made, reads, waits = make_config("ifnas"), [], [], []
+    config = make_config("ifnas", **{"sampling.period": 4})
+    made, reads, waits = [], [], []
     array, wait = type(jax.numpy.zeros(())), jax.block_until_ready
     value, compile_steps = array._value, search_lib.compile_steps
 

@@ -16,7 +16,7 @@ def _row_sums(*maps: jax.Array) -> list[jax.Array]:
     """Sums over the last axis but the channels', all in one reduction."""
     zeros = [jnp.zeros((), jnp.float32)] * len(maps)
     add = lambda a, b: [p + q for p, q in zip(a, b, strict=True)]  # noqa: E731
-    return lax.reduce(maps, zeros, add, dimensions=(maps[0].ndim - 2,))
+    return lax.reduce(list(maps), zeros, add, dimensions=(maps[0].ndim - 2,))
 
 
 @_row_sums.defjvp
