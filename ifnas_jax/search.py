@@ -25,6 +25,7 @@ from ifnas_jax.masks import Kept, Masks, rerouted, unlearned, whole
 from ifnas_jax.methods import make_method
 from ifnas_jax.methods.interface import Event, Gates
 from ifnas_jax.methods.sampling import modulus
+from ifnas_jax.nn.branches import distinct_branches
 from ifnas_jax.nn.supernet import Supernet
 from ifnas_jax.report.progress import Progress
 from ifnas_jax.resume import Progressed, restore, save
@@ -165,12 +166,16 @@ def make_search(
     space, target = config_lib.space(config), config_lib.macro(config)
     method = make_method(config, space)
     schedule = search_schedule(config, len(dataset.train), modulus(config, space) + 1)
+    branches = ()
+    if config.search.skipping == "branches":
+        branches = distinct_branches(method.masks(space.full(), 0))
     net = supernet(
         space,
         config_lib.search_macro(config),
         training.compute_dtype(config),
         method.wrap,
         method.width,
+        branches,
     )
     return Search(config, method, net, target, schedule)
 

@@ -32,6 +32,7 @@ def validate(config: ConfigDict) -> None:
         "penalty.schedule", config.penalty.schedule, ("paced", "adaptive", "linear")
     )
     _one_of("relaxation.node_scale", config.relaxation.node_scale, ("unit", "official"))
+    _one_of("search.skipping", config.search.skipping, ("loops", "branches"))
     _one_of("sampling.groups", config.sampling.groups, GROUPS)
     _one_of("darts.order", config.darts.order, (1, 2))
     for job in config.jobs:
@@ -59,6 +60,12 @@ def validate(config: ConfigDict) -> None:
         raise InputError(
             f"search.accumulate is {config.search.accumulate}, but the second order "
             "needs the whole batch at once; set it to 1, or darts.order to 1."
+        )
+    drawn = config.method in ("random", "randomws")
+    if config.search.skipping == "branches" and drawn:
+        raise InputError(
+            f"search.skipping is 'branches', but method {config.method!r} has no "
+            "groups to make branches for; set it to 'loops'."
         )
     _check_space(config)
     _check_derivation(config)

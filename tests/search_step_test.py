@@ -134,6 +134,16 @@ def save_two_devices(path):
     np.save(path, flat(state))
 
 
+def test_branches_take_the_steps_that_loops_take():
+    """Over all phases and groups; later, rounding has grown."""
+    (one, losses), (other, others) = (
+        train(make_job(**{"search.skipping": way}), 10) for way in ("loops", "branches")
+    )
+    np.testing.assert_allclose(losses, others, rtol=1e-4)
+    np.testing.assert_allclose(flat(one), flat(other), atol=5e-3)
+    assert losses != others, "the field is not read"
+
+
 def make_patterns(seed):
     """32 images of ten classes, with noise: something to learn."""
     patterns = np.random.default_rng(0).normal(size=(10, 16, 16, 1))

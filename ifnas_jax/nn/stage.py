@@ -4,6 +4,7 @@ What its edges compute is summed in `pairs.py`. Edges that leave a reduction cel
 inputs have stride 2, and are summed ahead of the others.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -23,6 +24,7 @@ def stage(
     weights: jax.Array,
     active: jax.Array,
     inputs: jax.Array,
+    add: Callable = add_pairs,
 ) -> jax.Array:
     """A stage: x_n = Σ_l Σ_o weights[n, l, o] · o(x_{n-l}) over the active pairs.
 
@@ -35,6 +37,7 @@ def stage(
       weights: float [N, L, O].
       active: bool [N, L, O].
       inputs: [inputs, batch, height, width, channels], the farthest first.
+      add: adds the pairs to the nodes: `add_pairs`, or one with its arguments.
 
     Returns:
       The output of the last node, or of all nodes, concatenated.
@@ -45,26 +48,30 @@ def stage(
         nodes = jnp.concatenate([inputs, nodes])
         first = graph.first
     else:
-        nodes = _from_strided(graph, strided, strided_params, weights, active, inputs)
+        nodes = _from_strided(
+            graph, strided, strided_params, weights, active, inputs, add
+        )
         active = active & ~graph.strided()[:, :, None]
         first = 1
-    nodes = add_pairs(operators, first, params, weights, active, None, nodes)
+    nodes = add(operators, first, params, weights, active, None, nodes)
     if not graph.joined:
         return nodes[-1]
     nodes = jnp.moveaxis(nodes[-num_nodes:], 0, -2)
     return nodes.reshape(*nodes.shape[:-2], -1)
 
 
-def _from_strided(graph, operators, params, weights, active, inputs):
+def _from_strided(graph, operators, params, weights, active, inputs, add):
     """What the edges from a reduction's inputs give each node: [N, batch, ...]."""
     rows, columns = strided_entries(graph)
     # [N, inputs, O]: column i of a row is its edge from the i-th farthest input.
+    in_reach = columns < graph.num_precursors
+    columns = np.where(in_reach, columns, 0)
     weights, active = weights[rows, columns], active[rows, columns]
-    active = active & (columns < graph.num_precursors)[:, :, None]
+    active = active & in_reach[:, :, None]
     _, batch, height, width, channels = inputs.shape
     shape = (graph.num_nodes, batch, height // 2, width // 2, channels)
     nodes = jnp.zeros(shape, inputs.dtype)
-    return add_pairs(operators, None, params, weights, active, inputs, nodes)
+    return add(operators, None, params, weights, active, inputs, nodes)
 
 
 def strided_entries(graph: Stage) -> tuple[np.ndarray, np.ndarray]:

@@ -14,9 +14,11 @@ import jax
 import jax.numpy as jnp
 
 from ifnas_jax.cost import Macro
+from ifnas_jax.masks import Kept
 from ifnas_jax.nn import macro as macro_parts
 from ifnas_jax.nn import ops
-from ifnas_jax.nn.pairs import Operator
+from ifnas_jax.nn.branches import add_static_pairs, switched
+from ifnas_jax.nn.pairs import Operator, add_pairs
 from ifnas_jax.nn.stage import stage, strided_entries
 from ifnas_jax.spaces.graph import Space
 
@@ -34,6 +36,8 @@ class Supernet:
       dtype: of the computation; parameters, statistics and logits are float32.
       wrap: (operator, its stride) -> operator, for methods that change the operators.
       width: (width of a stage) -> width at which wrapped operators compute.
+      branches: the pairs of each branch of the program (`branches.py`), of which the
+        last has all; empty: one program for all, of loops (`pairs.py`).
     """
 
     space: Space
@@ -41,6 +45,7 @@ class Supernet:
     dtype: Any = jnp.float32
     wrap: Callable[[nn.Module, int], nn.Module] | None = None
     width: Callable[[int], int] = lambda width: width
+    branches: tuple[Kept, ...] = ()
 
     def operator(self, name: str, level: int, stride: int = 1) -> nn.Module:
         """The Linen module of an operator at a level's width."""
@@ -119,6 +124,12 @@ class Supernet:
         Returns:
           float32 logits [batch, classes].
         """
+        if not self.branches:
+            return self._apply(add_pairs, params, weights, active, images)
+        static = functools.partial(self._apply, add_static_pairs)
+        return switched(static, self.branches)(params, weights, active, images)
+
+    def _apply(self, add, params, weights, active, images):
         parts, names = self.parts(), self.space.operators
         made = batch_apply(parts.stem, params["stem"], images)
         for index, (number, level) in enumerate(self.positions):
@@ -139,6 +150,7 @@ class Supernet:
                 weights[number],
                 active[number],
                 inputs,
+                add,
             )
             made = (*made, x)[-graph.num_inputs :]
         return batch_apply(parts.classifier, params["classifier"], made[-1])
