@@ -1,21 +1,28 @@
 """What a whole search costs, from the cost model: the table of docs/cost.md.
 
     python -m benchmarks.search_cost --rows=benchmarks/results/search_step.json
+    python -m benchmarks.search_cost --rows=FILE --run=WORKDIR
 
 Counts the multiply-adds of every step of a search of `configs/lchain*.py` in which
 nothing is pruned before its end, which is the most that it can take. Hours on the CPU
 follow from the line through the measured steps (`benchmarks.step_figure`); those on
 accelerators from their peak and a share of it that is an assumption, not a measurement.
+
+With a finished run of `configs/lchain4.py:mnist5k` it says instead what the line of
+rows from the same machine predicts for that run, step by step as it was pruned, beside
+the seconds that it took.
 """
 
 import argparse
+import functools
 import itertools
+import os
 
 from benchmarks.search_step import PAPER, SMALL
 from benchmarks.step_figure import line, settings
 from ifnas_jax import config as config_lib
 from ifnas_jax import cost
-from ifnas_jax.files import read_json
+from ifnas_jax.files import read_json, read_rows
 from ifnas_jax.methods import make_method
 from ifnas_jax.methods.sampling import modulus
 from ifnas_jax.schedule import search_schedule
@@ -46,15 +53,20 @@ def active_madds(config) -> tuple[int, float, int]:
     return whole, sum(loop) / len(loop), schedule.total
 
 
-def table(rows) -> str:
-    """The table, in Markdown."""
-    paper = next(
+def of_setting(rows, num_precursors: int, nodes: tuple[int, ...]):
+    """The rows of one network, at the width of a search and batches of 32."""
+    wanted = num_precursors, list(nodes), 16, 32
+    names = "num_precursors", "nodes", "width", "batch"
+    return next(
         group
         for group in settings(rows)
-        if (group[0]["num_precursors"], tuple(group[0]["nodes"])) == (4, PAPER)
-        and (group[0]["width"], group[0]["batch"]) == (16, 32)
+        if tuple(group[0][name] for name in names) == wanted
     )
-    start, slope = line(paper)
+
+
+def table(rows) -> str:
+    """The table, in Markdown."""
+    start, slope = line(of_setting(rows, 4, PAPER))
     lines = [
         "| L | nodes | whole network | a mean step | of it | FLOPs of the search | "
         "hours, 2 CPU cores | "
@@ -80,13 +92,41 @@ def table(rows) -> str:
     return "\n".join(lines)
 
 
+def of_run(rows, workdir: str) -> str:
+    """What the line predicts for a run, beside what it took."""
+    at = functools.partial(os.path.join, workdir, "search")
+    stored = read_json(os.path.join(workdir, "config.json"))
+    config = config_lib.default(stored["dataset"]["name"])
+    config.update(stored)
+    space, macro = config_lib.space(config), config_lib.search_macro(config)
+    start, slope = line(of_setting(rows, 4, SMALL))
+    method, kept = make_method(config, space), space.full()
+    removals = read_rows(at("prunings.jsonl"))
+    seconds, before = 0.0, 0
+    for row in read_rows(at("metrics.jsonl")):
+        stacked = method.masks(kept, 0)
+        active = [stage.active[row["group"]] for stage in stacked]
+        madds = cost.network_cost(space, macro, active).madds / 1e6
+        seconds += (row["step"] - before) * (start + slope * madds) / 1e3
+        before = row["step"]
+        for one in removals:
+            if one["step"] == before:
+                pair = one["dst"] - 1, one["dst"] - one["src"] - 1
+                kept[one["stage"] - 1][*pair, space.operators.index(one["op"])] = False
+    took = read_json(at("summary.json"))["search_seconds"]
+    return f"{before} steps: {seconds:.0f} s by the line, {took} s measured"
+
+
 def main(argv=None) -> None:
-    """Prints the table."""
+    """Prints the table, or what a run took."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--rows", required=True, help="of benchmarks.search_step")
-    print(table(read_json(parser.parse_args(argv).rows)))
+    parser.add_argument("--run", help="the workdir of a finished run")
+    arguments = parser.parse_args(argv)
+    rows = read_json(arguments.rows)
+    print(of_run(rows, arguments.run) if arguments.run else table(rows))
 
 
 if __name__ == "__main__":

@@ -66,6 +66,7 @@ def draw(rows: Sequence[Row]) -> Figure:
 def _panel(panel, rows: Sequence[Row]) -> None:
     madds = [row["active_madds"] / 1e6 for row in rows]
     ours, (start, slope) = [row["step_ms"] for row in rows], line(rows)
+    cases = [row["case"] for row in rows]
     ends = np.array([0, max(madds)])
     panel.plot(ends, start + slope * ends, color=BLUE, linewidth=1)
     name = f"{title(rows[0])}\nat no MAdds {start / max(ours):.0%} of the whole"
@@ -75,15 +76,18 @@ def _panel(panel, rows: Sequence[Row]) -> None:
         panel.scatter(
             madds, theirs, color=ORANGE, marker="x", label="PyTorch", zorder=2
         )
-    for x, y, row in zip(madds, ours, rows, strict=True):
-        panel.annotate(
-            row["case"], (x, y), (4, -9), textcoords="offset points", fontsize=7
-        )
+    last = -np.inf
+    for x, y, case in sorted(zip(madds, ours, cases, strict=True)):
+        # Where two nearly coincide, a name stands on each side.
+        left = x - last < 0.07 * max(madds)
+        last = x
+        where = {"xytext": (-6, 1), "ha": "right"} if left else {"xytext": (4, -9)}
+        panel.annotate(case, (x, y), textcoords="offset points", fontsize=7, **where)
     panel.set_title(name, size=8)
     panel.set_xlabel("active MAdds an image, in millions", size=8, color=INK)
     panel.set_ylabel("milliseconds a step", size=8, color=INK)
     panel.set_ylim(bottom=0)
-    panel.set_xlim(left=0)
+    panel.set_xlim(0, 1.2 * max(madds))
     panel.tick_params(labelsize=7)
     panel.legend(fontsize=7, frameon=False)
 
