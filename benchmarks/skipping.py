@@ -22,7 +22,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from benchmarks.search_step import PAPER, SMALL, cases, make_search
+from benchmarks.search_step import SMALL, cases, make_search
 from ifnas_jax import cost, distributed, files, retrain_step, search_step, training
 from ifnas_jax import masks as mask_lib
 from ifnas_jax.architecture import from_kept
@@ -30,7 +30,7 @@ from ifnas_jax.host_memory import keep_freed_memory
 from ifnas_jax.nn.branches import distinct_branches
 
 # L and nodes.
-QUICK, ALL = [(4, SMALL)], [(4, SMALL), (4, PAPER)]
+QUICK, ALL = [(4, SMALL)], [(4, SMALL), (8, SMALL)]
 WAYS = ("loops", "branches", "survivors")
 REPEATS = 5
 
@@ -131,7 +131,7 @@ def main(argv=None) -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--json", required=True, help="where to write the rows")
-    parser.add_argument("--quick", action="store_true", help="the smallest network")
+    parser.add_argument("--quick", action="store_true", help="L = 4 only")
     arguments = parser.parse_args(argv)
     keep_freed_memory()
     rows = []
