@@ -13,18 +13,18 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 
 
-def tensors(tree: Any, trained: bool = True) -> Any:
-    """A tree of JAX arrays in PyTorch's layouts; trained ones have gradients."""
+def tensors(tree: Any) -> Any:
+    """A tree of JAX arrays in PyTorch's layouts, with gradients."""
     if isinstance(tree, Mapping):
-        return {key: tensors(value, trained) for key, value in tree.items()}
+        return {key: tensors(value) for key, value in tree.items()}
     if isinstance(tree, Sequence):
-        return [tensors(value, trained) for value in tree]
+        return [tensors(value) for value in tree]
     array = np.asarray(tree)
     if array.ndim == 4:  # A convolution: HWIO to OIHW.
         array = array.transpose(3, 2, 0, 1)
     elif array.ndim == 2:
         array = array.T
-    return torch.tensor(array.copy(), requires_grad=trained)
+    return torch.tensor(array.copy(), requires_grad=True)
 
 
 def leaves(tree: Any) -> list[torch.Tensor]:
@@ -43,9 +43,8 @@ def _pair(stacked: Any, row: int, column: int) -> Any:
 
 
 def norm(p, x):
-    """Batch norm with the statistics of the batch; keeps running ones where p has."""
-    running = p.get("mean"), p.get("var")
-    return F.batch_norm(x, *running, p["scale"], p["bias"], True, 0.1, 1e-5)
+    """Batch norm with the statistics of the batch."""
+    return F.batch_norm(x, None, None, p["scale"], p["bias"], True)
 
 
 def conv(p, x, stride=1):

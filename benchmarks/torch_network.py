@@ -1,7 +1,7 @@
-"""A derived chain and its train step in PyTorch, to compare with. Needs torch.
+"""A derived network and its train step in PyTorch, to compare with. Needs torch.
 
-The same network with the same weights, auxiliary head and running statistics included,
-as a PyTorch user would write its forward pass.
+The network is what `ifnas_jax.export` writes for users of PyTorch, with the same
+weights, auxiliary head and running statistics included.
 """
 
 from collections.abc import Callable, Mapping
@@ -11,18 +11,29 @@ import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812
 
-from benchmarks.torch_counterpart import conv, leaves, norm, reduction, sep, tensors
 from ifnas_jax.architecture import Architecture
+from ifnas_jax.formats import torch_source
 
 
-def _merged(first: Mapping, second: Mapping) -> dict[str, Any]:
-    """Two trees as one; where both have a key, it holds a tree in both."""
-    both = {key: _merged(first[key], second[key]) for key in first.keys() & second}
-    return {**first, **second, **both}
+def make_module(architecture: Architecture, variables: Mapping[str, Any]):
+    """The exported network with its weights, in training mode.
+
+    Args:
+      architecture: of the network.
+      variables: "params" and "batch_stats", NumPy arrays.
+    """
+    ones = (1.0,) * architecture.macro.channels
+    auxiliary = "auxiliary" in variables["params"]
+    source = torch_source.network_source(architecture, "", ones, ones, auxiliary)
+    module = torch_source.load(source).make_network()
+    state = torch_source.state_dict(variables)
+    # A copy: training writes to it.
+    module.load_state_dict({name: torch.tensor(x) for name, x in state.items()})
+    return module
 
 
 class DerivedCounterpart:
-    """A derived chain and its optimiser."""
+    """A derived network and its optimiser."""
 
     def __init__(
         self,
@@ -34,22 +45,17 @@ class DerivedCounterpart:
         """Copies a network.
 
         Args:
-          architecture: a chain.
+          architecture: of the network.
           variables: "params" and "batch_stats", NumPy arrays.
           fields: of the config's `retrain`, the numbers of loss and optimiser.
           channels_last: the layout of images and kernels in memory.
         """
-        self._architecture, self._fields = architecture, fields
+        self._fields = fields
         self._format = torch.channels_last if channels_last else torch.contiguous_format
-        params = tensors(variables["params"])
-        statistics = tensors(variables["batch_stats"], trained=False)
-        self._own = leaves(params)
-        for leaf in self._own:
-            if leaf.ndim == 4:
-                leaf.data = leaf.data.contiguous(memory_format=self._format)
-        self._tree = _merged(params, statistics)
+        self._module = make_module(architecture, variables)
+        self._module.to(memory_format=self._format)
         self._optimizer = torch.optim.SGD(
-            self._own,
+            self._module.parameters(),
             fields["learning_rate"],
             fields["momentum"],
             weight_decay=fields["weight_decay"],
@@ -68,53 +74,8 @@ class DerivedCounterpart:
 
     def _both(self, images):
         """Logits, and those of the auxiliary head or None."""
-        p, x, auxiliary = self._tree, images, None
-        if self._architecture.macro.stem == "small":
-            x = conv(p["stem"]["conv"], x)
-        else:
-            x = conv(p["stem"]["conv"], x, 2)
-            x = reduction(p["stem"]["reduction1"], x)
-            x = reduction(p["stem"]["reduction2"], x)
-        for index in range(len(self._architecture.stages)):
-            inputs = p[f"input{index + 1}"]
-            x = (
-                x + sep(inputs["sep"], x)
-                if index == 0
-                else reduction(inputs["reduction"], x)
-            )
-            x = self._stage(index, x)
-            if index == 1 and "auxiliary" in p:
-                auxiliary = self._auxiliary(x)
-        classifier = p["classifier"]
-        x = F.relu(norm(classifier["norm"], sep(classifier["sep"], x))).mean((2, 3))
-        return self._dense(classifier, x), auxiliary
-
-    @staticmethod
-    def _dense(p, x):
-        return F.linear(x, p["dense"]["kernel"], p["dense"]["bias"])
-
-    def _auxiliary(self, x):
-        p, x = self._tree["auxiliary"], F.max_pool2d(x, 3, stride=2, padding=1)
-        x = F.conv2d(x, p["Conv_0"]["kernel"], p["Conv_0"]["bias"])
-        x = F.avg_pool2d(F.relu(x), 5, stride=2)
-        x = F.relu(conv(p["conv2"], x))
-        x = F.relu(F.conv2d(x, p["conv3"]["kernel"], p["conv3"]["bias"]))
-        return self._dense(p, x.flatten(1))
-
-    def _stage(self, index: int, x: torch.Tensor) -> torch.Tensor:
-        stage, outputs = self._architecture.stages[index], {0: x}
-        for node in stage.nodes():
-            total = None
-            for edge in stage.inputs(node):
-                for op in edge.ops:
-                    y = outputs[edge.src]
-                    if op == "sep_conv_3x3":
-                        name = f"stage{index + 1}_{edge.src}_{node}_{op}"
-                        pair = self._tree[name]
-                        y = sep(pair["sep2"], sep(pair["sep1"], y))
-                    total = y if total is None else total + y
-            outputs[node] = total
-        return outputs[node]
+        logits = self._module(images)
+        return logits if isinstance(logits, tuple) else (logits, None)
 
     def loss(self, images, labels) -> torch.Tensor:
         """Cross entropy with smoothed labels, and the auxiliary head's."""
@@ -138,6 +99,6 @@ class DerivedCounterpart:
         self._optimizer.zero_grad(set_to_none=True)
         value = (loss or self.loss)(*batch)
         value.backward()
-        torch.nn.utils.clip_grad_norm_(self._own, self._fields["clip"])
+        torch.nn.utils.clip_grad_norm_(self._module.parameters(), self._fields["clip"])
         self._optimizer.step()
         return value.detach()

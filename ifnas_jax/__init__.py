@@ -1,1 +1,39 @@
-"""IF-NAS: interleaving-free neural architecture search in JAX and Flax."""
+"""IF-NAS: interleaving-free neural architecture search in JAX and Flax.
+
+What others build on is here, imported when it is asked for, so that `import ifnas_jax`
+loads nothing; `docs/export.md` shows its use.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ifnas_jax.architecture import Architecture
+    from ifnas_jax.architecture import load as load_architecture
+    from ifnas_jax.errors import InputError
+    from ifnas_jax.nn.network import Network
+    from ifnas_jax.trained import load_trained
+
+__all__ = [
+    "Architecture",
+    "InputError",
+    "Network",
+    "load_architecture",
+    "load_trained",
+]
+
+# The module that has each name, and what it is called there.
+_PLACES = {
+    "Architecture": ("architecture", "Architecture"),
+    "InputError": ("errors", "InputError"),
+    "Network": ("nn.network", "Network"),
+    "load_architecture": ("architecture", "load"),
+    "load_trained": ("trained", "load_trained"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PLACES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module, attribute = _PLACES[name]
+    return getattr(importlib.import_module(f"{__name__}.{module}"), attribute)

@@ -146,7 +146,7 @@ class Checkpoints:
         steps = sorted(self._manager.all_steps(), reverse=True)
         for step in steps:
             try:
-                return step, *self._read(step, like, check)
+                return step, *_read(self._manager, step, like, check)
             except InputError:
                 raise
             except _FILE_ERRORS as error:
@@ -168,21 +168,6 @@ class Checkpoints:
                 "step 0."
             )
         return None
-
-    def _read(self, step: int, like: Any, check) -> tuple[Any, dict[str, Any]]:
-        # First what it is of: another's tree may have other shapes.
-        arguments = ocp.args.Composite(facts=ocp.args.JsonRestore())
-        stored = self._manager.restore(step, args=arguments)["facts"]
-        facts, checksums = stored["facts"], stored["checksums"]
-        if checksums["facts"] != _checksum_json(facts):
-            raise ValueError("the checksum of its facts is another")
-        check(facts)
-        like = jax.tree.map(lambda x: np.zeros(np.shape(x), x.dtype), like)
-        arguments = ocp.args.Composite(tree=ocp.args.StandardRestore(like))
-        tree = self._manager.restore(step, args=arguments)["tree"]
-        if checksums["tree"] != _checksum(tree):
-            raise ValueError("the checksum of its arrays is another")
-        return tree, facts
 
     def _set_aside(self, step: int) -> None:
         self._manager.close()
@@ -214,6 +199,58 @@ class Checkpoints:
             f"cannot {what} the checkpoints in {self._directory} ({reason[:200]}); "
             "mend that, and the same command goes on at the last whole one."
         )
+
+
+def _read(manager, step: int, like: Any, check) -> tuple[Any, dict[str, Any]]:
+    """A checkpoint's tree and its JSON object, if they are what was saved."""
+    # First what it is of: another's tree may have other shapes.
+    arguments = ocp.args.Composite(facts=ocp.args.JsonRestore())
+    stored = manager.restore(step, args=arguments)["facts"]
+    facts, checksums = stored["facts"], stored["checksums"]
+    if checksums["facts"] != _checksum_json(facts):
+        raise ValueError("the checksum of its facts is another")
+    check(facts)
+    like = jax.tree.map(lambda x: np.zeros(np.shape(x), x.dtype), like)
+    arguments = ocp.args.Composite(tree=ocp.args.StandardRestore(like))
+    tree = manager.restore(step, args=arguments)["tree"]
+    if checksums["tree"] != _checksum(tree):
+        raise ValueError("the checksum of its arrays is another")
+    return tree, facts
+
+
+def read_step(
+    directory: str | os.PathLike,
+    step: int,
+    like: Any,
+    check: Callable[[dict[str, Any]], None],
+) -> Any:
+    """The tree of one checkpoint of a run that is over; nothing is written.
+
+    Args:
+      directory: of its checkpoints.
+      step: whose checkpoint to read.
+      like: a tree of arrays, or of their shapes and dtypes.
+      check: raises an InputError if the JSON object is of something else.
+
+    Raises:
+      InputError: there is no such checkpoint, it can't be read, or `check` refused it.
+    """
+    directory = os.path.abspath(directory)
+    options = ocp.CheckpointManagerOptions(
+        read_only=True, create=False, save_interval_steps=0
+    )
+    try:
+        with ocp.CheckpointManager(directory, options=options) as manager:
+            return _read(manager, step, like, check)[0]
+    except InputError:
+        raise
+    except _FILE_ERRORS as error:
+        cause = _system_error(error)
+        reason = (cause and cause.strerror) or " ".join(str(error).split())
+        raise InputError(
+            f"checkpoint {directory}/{step} cannot be read ({reason[:200]}); restore "
+            "it."
+        ) from error
 
 
 def _system_error(error: Exception) -> OSError | None:

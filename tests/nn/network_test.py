@@ -7,31 +7,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from networks import random_architecture, shapes
 
 from ifnas_jax import cost
 from ifnas_jax.architecture import from_kept
 from ifnas_jax.nn.network import Network
 from ifnas_jax.nn.supernet import Supernet
 from ifnas_jax.spaces import darts, goldnas, lchain
-
-
-def random_architecture(seed, macro, space=None):
-    """Each node keeps an operator of its nearest edge, and about 2 of 5 other pairs."""
-    rng = np.random.default_rng(seed)
-    space = space or lchain(int(rng.integers(1, 5)), rng.integers(1, 6, 3).tolist())
-    kept = []
-    for stage in space.full():
-        stage = stage & (rng.random(stage.shape) < 0.4)
-        stage[np.arange(len(stage)), 0, rng.integers(0, 2, len(stage))] = True
-        kept.append(stage)
-    return from_kept(space, kept, macro)
-
-
-def shapes(network):
-    macro = network.architecture.macro
-    images = jnp.zeros((1, macro.image_size, macro.image_size, macro.channels))
-    init = lambda rng: network.init(rng, images, train=True)  # noqa: E731
-    return jax.eval_shape(init, jax.random.key(0)), images
 
 
 def count_params(tree):

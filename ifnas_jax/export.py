@@ -1,0 +1,208 @@
+"""Writes the network of a finished run as StableHLO, PyTorch or ONNX.
+
+    python -m ifnas_jax.export --workdir=runs/first --out=exported
+    python -m ifnas_jax.export --workdir=runs/first --out=exported --weights=none
+
+With --weights=none, the architecture alone, to be trained elsewhere: also of a run that
+has only searched. The folder --out says what is in it; none of it needs this package.
+ONNX needs `pip install -e '.[onnx]'`.
+"""
+
+import argparse
+import contextlib
+import importlib.util
+import os
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+
+from ifnas_jax import files
+from ifnas_jax.errors import InputError
+from ifnas_jax.flags import make_parser
+from ifnas_jax.formats import notes, torch_source
+from ifnas_jax.trained import Found, Trained, load_found, load_trained
+
+FORMATS = ("stablehlo", "torch", "onnx")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command line; returns its exit code."""
+    arguments = _parser().parse_args(argv)
+    weights = arguments.weights != "none"
+    try:
+        formats = _formats(arguments.format, weights)
+        export(arguments.workdir, arguments.out, formats, weights)
+    except InputError as error:
+        print(f"export: {error}", file=sys.stderr)
+        return 2
+    print(f"{arguments.out} holds the network; its README.md says how to use it.")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = make_parser("ifnas_jax.export", __doc__)
+    parser.add_argument(
+        "--workdir", required=True, metavar="DIR", help="of the run; it is only read"
+    )
+    parser.add_argument(
+        "--out", required=True, metavar="DIR", help="a new or empty folder"
+    )
+    parser.add_argument(
+        "--weights",
+        choices=("trained", "none"),
+        default="trained",
+        help="none: the architecture, and PyTorch code for it",
+    )
+    parser.add_argument(
+        "--format",
+        metavar="NAME,NAME",
+        help=f"of {', '.join(FORMATS)} (default: stablehlo,torch, or without weights "
+        "torch)",
+    )
+    return parser
+
+
+def _formats(given: str | None, weights: bool) -> tuple[str, ...]:
+    """The formats that are asked for.
+
+    Raises:
+      InputError: one is unknown, holds weights where there are none, or lacks packages.
+    """
+    if given is None:
+        return ("stablehlo", "torch") if weights else ("torch",)
+    formats = tuple(given.split(","))
+    for name in formats:
+        if name not in FORMATS:
+            raise InputError(f"--format is {given!r}; choose from {list(FORMATS)}.")
+        if name != "torch" and not weights:
+            raise InputError(
+                f"--format is {given!r}, but {name} holds the weights, and --weights "
+                "is none; set --format=torch, or leave --weights out."
+            )
+    needed = ("torch", "onnx", "onnxscript")
+    if "onnx" in formats and not all(map(importlib.util.find_spec, needed)):
+        raise InputError(
+            f"--format is {given!r}, but onnx needs the packages {', '.join(needed)}; "
+            "run pip install -e '.[onnx]', or leave it out."
+        )
+    return formats
+
+
+def export(
+    workdir: str, out: str, formats: Sequence[str], weights: bool = True
+) -> None:
+    """Writes a folder with the network of a run, whole or not at all.
+
+    Args:
+      workdir: of the run, which is done, or without weights has searched.
+      out: a folder that is new or empty.
+      formats: of `FORMATS`; "onnx" brings "torch", which it is made from.
+      weights: whether they are exported; else "torch" is the only format.
+
+    Raises:
+      InputError: the run is not done or damaged, an operator has no counterpart in a
+        format, or the folder holds something or can't be written.
+    """
+    found = load_found(workdir)
+    _check_new(out)
+    uses_torch = "torch" in formats or "onnx" in formats
+    source = _torch_source(found) if uses_torch else None
+    trained = load_trained(workdir) if weights else None
+    with _new_folder(out) as folder:
+        if source:
+            files.write_text(os.path.join(folder, "network.py"), source)
+        if trained:
+            _write_trained(folder, found, trained, formats, source)
+        _write_notes(folder, found, trained.top1 if trained else None)
+
+
+def _check_new(path: str) -> None:
+    try:
+        if not os.path.exists(path) or not os.listdir(path):
+            return
+        reason = "is not empty"
+    except OSError as error:
+        reason = f"cannot be used ({error.strerror})"
+    raise InputError(f"--out {path!r} {reason}; name a new folder.")
+
+
+def _torch_source(found: Found) -> str:
+    config, architecture = found
+    return torch_source.network_source(
+        architecture,
+        f"{notes.summary(config, architecture)}.",
+        *notes.normalisation(config.dataset),
+        auxiliary=config.retrain.auxiliary_weight > 0,
+    )
+
+
+def _write_trained(
+    folder: str,
+    found: Found,
+    trained: Trained,
+    formats: Sequence[str],
+    source: str | None,
+) -> None:
+    path = os.path.join
+    if "stablehlo" in formats:
+        from ifnas_jax.formats import stablehlo
+
+        content = stablehlo.serialized(
+            trained.network,
+            trained.variables,
+            *notes.normalisation(found.config.dataset),
+        )
+        _write_bytes(path(folder, "network.jax_export"), content)
+        example = notes.loading_example(found.config.dataset)
+        files.write_text(path(folder, "load_stablehlo.py"), example)
+    if source:
+        from safetensors.numpy import save
+
+        state = torch_source.state_dict(trained.variables)
+        _write_bytes(path(folder, "weights.safetensors"), save(state))
+    if "onnx" in formats:
+        from ifnas_jax.formats import onnx_model
+
+        content = onnx_model.serialized(source, state)
+        _write_bytes(path(folder, "network.onnx"), content)
+
+
+def _write_bytes(path: str, content: bytes) -> None:
+    with open(path, "wb") as file:
+        file.write(content)
+
+
+def _write_notes(folder: str, found: Found, top1: float | None) -> None:
+    path = os.path.join
+    found.architecture.save(path(folder, "architecture.json"))
+    meta = notes.meta(*found, top1)
+    files.write_json(path(folder, "meta.json"), meta)
+    readme = notes.readme(*found, top1, os.listdir(folder))
+    files.write_text(path(folder, "README.md"), readme)
+
+
+@contextlib.contextmanager
+def _new_folder(path: str) -> Iterator[str]:
+    """A folder to write to, which becomes `path` when all is written.
+
+    Raises:
+      InputError: it can't be written.
+    """
+    parent, name = os.path.split(os.path.abspath(path))
+    try:
+        os.makedirs(parent, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{name}.", dir=parent) as temporary:
+            # Not the temporary folder itself, which only its owner may read.
+            folder = os.path.join(temporary, name)
+            os.mkdir(folder)
+            yield folder
+            os.replace(folder, path)
+    except OSError as error:
+        raise InputError(
+            f"--out {path!r} cannot be written ({error.strerror or error}); mend that, "
+            "or name another folder."
+        ) from error
+
+
+if __name__ == "__main__":
+    sys.exit(main())

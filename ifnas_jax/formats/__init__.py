@@ -1,0 +1,1 @@
+"""What a trained network is written as, to be used elsewhere."""

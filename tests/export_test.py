@@ -1,0 +1,259 @@
+"""The export of a real run, used as its readers will."""
+
+import importlib.util
+import json
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from ifnas_jax import architecture, export, files
+
+DOCS = pathlib.Path(__file__).parents[1] / "docs" / "export.md"
+
+# Whatever is installed: what is exported needs none of it.
+BLOCKED = ("ifnas_jax", "flax", "optax", "orbax", "ml_collections", "tensorflow")
+BLOCK = (
+    f"import sys, runpy; sys.modules.update(dict.fromkeys({BLOCKED}));"
+    "del sys.argv[0]; runpy.run_path(sys.argv[0], run_name='__main__')"
+)
+
+
+def run_alone(path, *arguments):
+    """What a program prints, which can't import this package."""
+    command = [sys.executable, "-W", "error", "-c", BLOCK, str(path), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def tree_of(folder):
+    """Every file below a folder, with its size and time."""
+    return {
+        path: (path.stat().st_size, path.stat().st_mtime_ns)
+        for path in pathlib.Path(folder).rglob("*")
+    }
+
+
+@pytest.fixture(scope="module")
+def exported(finished, tmp_path_factory):
+    """The folder exported from a run that retrained, which is left as it was."""
+    workdir, _ = finished
+    before = tree_of(workdir)
+    out = tmp_path_factory.mktemp("export") / "parent" / "exported"
+    assert export.main([f"--workdir={workdir}", f"--out={out}"]) == 0
+    assert tree_of(workdir) == before
+    assert os.listdir(out.parent) == ["exported"]
+    return out
+
+
+@pytest.fixture(scope="module")
+def digits(mnist5k_dir):
+    """Values from 0 to 1 of the digits that the run was tested on, and their labels."""
+    from ifnas_jax import config as config_lib
+    from ifnas_jax.data.source import open_dataset
+
+    config = config_lib.default("mnist5k")
+    config.dataset.data_dir = str(mnist5k_dir)
+    part = open_dataset(config.dataset, prepare=False).test
+    examples = [part[index] for index in range(len(part))]
+    images = np.stack([example["image"] for example in examples])
+    labels = np.array([example["label"] for example in examples])
+    return (images / 255).astype(np.float32), labels
+
+
+@pytest.fixture(scope="module")
+def stablehlo_classes(exported, digits, tmp_path_factory):
+    """Of each digit, by the example that is exported."""
+    path = tmp_path_factory.mktemp("images") / "images.npy"
+    np.save(path, digits[0])
+    output = run_alone(exported / "load_stablehlo.py", str(path))
+    return np.array(output.split(), int)
+
+
+def test_what_is_exported(exported, finished):
+    workdir, _ = finished
+    names = {path.name for path in exported.iterdir()}
+    assert names == {
+        *("README.md", "architecture.json", "load_stablehlo.py", "meta.json"),
+        *("network.jax_export", "network.py", "weights.safetensors"),
+    }
+    found = (workdir / "search" / "architecture.json").read_bytes()
+    assert (exported / "architecture.json").read_bytes() == found
+    meta = files.read_json(exported / "meta.json")
+    result = files.read_json(workdir / "result.json")
+    for key in ("top1", "madds", "params", "depth"):
+        assert meta[key] == result[key]
+    assert (meta["mean"], meta["std"]) == ([0.5], [0.5])
+    readme = (exported / "README.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"^\| `(\S+)`", readme, re.MULTILINE)) == names - {
+        "README.md"
+    }
+    for path in exported.iterdir():
+        assert str(workdir).encode() not in path.read_bytes()
+
+
+def test_stablehlo_is_as_accurate_as_the_run_where_only_jax_is(
+    stablehlo_classes, digits, finished
+):
+    top1 = files.read_json(finished[0] / "result.json")["top1"]
+    assert (stablehlo_classes == digits[1]).mean() == pytest.approx(top1)
+
+
+def test_stablehlo_is_for_each_platform_and_batch_size(exported):
+    import jax
+    from jax import export as jax_export
+
+    content = (exported / "network.jax_export").read_bytes()
+    network = jax_export.deserialize(content)
+    assert network.platforms == ("cpu", "cuda", "tpu")
+    # The CPU's form of a depthwise convolution, and the one of other platforms.
+    text = network.mlir_module()
+    assert re.search(r"feature_group_count = [2-9]", text)
+    assert "stablehlo.case" in text
+    images = np.random.default_rng(0).random((3, 28, 28, 1)).astype(np.float32)
+    call = jax.jit(network.call)
+    np.testing.assert_allclose(call(images)[:1], call(images[:1]), rtol=1e-4, atol=1e-4)
+    with pytest.raises(ValueError, match="Shape"):
+        call(images[:, :27])
+
+
+def test_the_same_run_gives_the_same_bytes(exported, finished, tmp_path):
+    out = str(tmp_path / "again")
+    assert export.main([f"--workdir={finished[0]}", f"--out={out}"]) == 0
+    for path in exported.iterdir():
+        assert (tmp_path / "again" / path.name).read_bytes() == path.read_bytes()
+
+
+def test_torch_is_as_accurate_alone(exported, digits, stablehlo_classes, tmp_path):
+    pytest.importorskip("torch")
+    np.save(tmp_path / "images.npy", digits[0])
+    program = tmp_path / "classify.py"
+    program.write_text(
+        f"""
+import sys; sys.path.insert(0, {str(exported)!r})
+import numpy as np, torch
+from network import MEAN, STD, make_network
+from safetensors.torch import load_file
+
+network = make_network()
+network.load_state_dict(load_file({str(exported / "weights.safetensors")!r}))
+images = torch.tensor(np.load(sys.argv[1]).transpose(0, 3, 1, 2).copy())
+images = (images - torch.tensor(MEAN)) / torch.tensor(STD)
+print(*network.eval()(images).argmax(dim=1).tolist())
+"""
+    )
+    classes = run_alone(program, str(tmp_path / "images.npy")).split()
+    # Up to rounding, which may decide between two classes.
+    assert (np.array(classes, int) == stablehlo_classes).mean() > 0.998
+
+
+def test_onnx(finished, digits, stablehlo_classes, tmp_path):
+    pytest.importorskip("torch")
+    pytest.importorskip("onnxscript")
+    onnx = pytest.importorskip("onnx")
+    onnxruntime = pytest.importorskip("onnxruntime")
+    out = tmp_path / "exported"
+    arguments = f"--workdir={finished[0]}", f"--out={out}", "--format=onnx"
+    assert export.main(arguments) == 0
+    onnx.checker.check_model(str(out / "network.onnx"), full_check=True)
+    session = onnxruntime.InferenceSession(
+        str(out / "network.onnx"), providers=["CPUExecutionProvider"]
+    )
+    images = digits[0].transpose(0, 3, 1, 2)
+    (logits,) = session.run(["logits"], {"images": images})
+    assert (logits.argmax(axis=1) == stablehlo_classes).mean() > 0.998
+    (first,) = session.run(["logits"], {"images": images[:1]})
+    np.testing.assert_allclose(first, logits[:1], rtol=1e-4, atol=1e-4)
+
+
+def copy_of(workdir, path, *without):
+    """A run some of whose files are gone."""
+    shutil.copytree(workdir, path, ignore=shutil.ignore_patterns("compiled"))
+    for name in without:
+        target = path / name
+        shutil.rmtree(target) if target.is_dir() else target.unlink()
+    return path
+
+
+def test_an_architecture_without_weights_needs_only_a_search(finished, tmp_path):
+    workdir = copy_of(finished[0], tmp_path / "run", "retrain", "result.json")
+    out = tmp_path / "exported"
+    arguments = f"--workdir={workdir}", f"--out={out}", "--weights=none"
+    assert export.main(arguments) == 0
+    names = {"README.md", "architecture.json", "meta.json", "network.py"}
+    assert {path.name for path in out.iterdir()} == names
+    assert architecture.load(out / "architecture.json").cost().madds > 0
+    assert json.loads((out / "meta.json").read_text())["top1"] is None
+
+
+BAD = {
+    "no run": (["search", "config.json"], [], "is no run: it has no config.json"),
+    "searching": (["search/architecture.json"], [], "its search is not done"),
+    "training": (["retrain/summary.json"], [], "not trained to the end"),
+    "no checkpoint": (["retrain/checkpoints"], [], "cannot be read"),
+    "weights": ([], ["--weights=none", "--format=stablehlo"], "holds the weights"),
+    "format": ([], ["--format=stablehlo,keras"], "--format is 'stablehlo,keras'"),
+    "onnx": ([], ["--format=onnx"], "onnx needs the packages torch, onnx, onnxscript"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_is_one_sentence_and_nothing_is_written(
+    case, finished, tmp_path, capsys, monkeypatch
+):
+    without, arguments, words = BAD[case]
+    workdir = copy_of(finished[0], tmp_path / "run", *without)
+    if case == "onnx":
+        monkeypatch.setattr(export.importlib.util, "find_spec", lambda name: None)
+    refused(
+        capsys, [f"--workdir={workdir}", f"--out={tmp_path}/out", *arguments], words
+    )
+    assert os.listdir(tmp_path) == ["run"]
+
+
+def refused(capsys, arguments, words):
+    assert export.main(arguments) == 2
+    error = capsys.readouterr().err
+    assert words in error
+    assert error.startswith("export: ") and error.endswith(".\n")
+    assert error.count("\n") == 1
+
+
+def test_a_folder_that_is_not_empty_is_left_alone(finished, tmp_path, capsys):
+    (tmp_path / "note").write_text("mine")
+    for out, words in ((tmp_path, "is not empty"), (tmp_path / "note", "cannot be")):
+        refused(capsys, [f"--workdir={finished[0]}", f"--out={out}"], words)
+    assert (tmp_path / "note").read_text() == "mine"
+    assert os.listdir(tmp_path) == ["note"]
+
+
+def test_weights_of_another_architecture_are_refused(finished, tmp_path, capsys):
+    workdir = copy_of(finished[0], tmp_path / "run")
+    path = workdir / "search" / "architecture.json"
+    architecture.load(path).with_macro(width=8).save(path)
+    refused(capsys, [f"--workdir={workdir}", f"--out={tmp_path}/out"], "is not the one")
+
+
+def test_what_the_docs_show_runs(exported, finished, tmp_path, monkeypatch, capsys):
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "first").symlink_to(finished[0])
+    (tmp_path / "exported").symlink_to(exported)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(exported)
+    text = DOCS.read_text(encoding="utf-8")
+    ran, namespace = 0, {}
+    for code in re.findall(r"^```python\n(.*?)^```$", text, re.DOTALL | re.MULTILINE):
+        if "import torch" in code and not importlib.util.find_spec("torch"):
+            continue
+        exec(compile(code, str(DOCS), "exec"), namespace)
+        ran += 1
+    assert ran >= 3
+    assert namespace["logits"].shape == (8, 10)
+    found = architecture.load(exported / "architecture.json")
+    assert f"{found.cost().madds} {found.cost().params}" in capsys.readouterr().out
