@@ -33,8 +33,8 @@ _HEADER = '''"""{summary}
     network.load_state_dict(load_file("weights.safetensors"))
     logits = network.eval()(images)
 
-Images are float32 [batch, {channels}, {size}, {size}]: values from 0 to 1, of which
-MEAN is subtracted, and that is divided by STD. Needs PyTorch alone.
+Images are float32 [batch, {channels}, {size}, {size}]: values from 0 to 1, minus MEAN,
+divided by STD. Needs PyTorch alone.
 """
 
 import torch
@@ -47,8 +47,8 @@ IMAGE_SIZE = {size}
 MEAN, STD = {mean}, {std}
 WIDTH = {width}
 
-# What was found: each node of a stage is the sum of these operators, each on the output
-# of the node that is named. {inputs}
+# What was found. A node is the sum of these: (the node that is read, the operator on it).
+# {inputs}
 {literal}
 
 
@@ -85,10 +85,10 @@ def network_source(
     cells, macro = architecture.space.has_cells, architecture.macro
     parts = {_defined(node): node for node in ast.parse(_PARTS.read_text()).body}
     _check_operators(architecture, parts["OPERATORS"])
-    inputs = "Node 0 is its input."
+    inputs = "Node 0 is the stage's input."
     if cells:
         inputs = (
-            "Nodes 0 and -1 are the outputs of the\n# two cells before, the last first."
+            "Node 0 is the output of the cell before, node -1 of the one before it."
         )
     head = _HEADER.format(
         summary=summary,
