@@ -47,7 +47,7 @@ IMAGE_SIZE = {size}
 MEAN, STD = {mean}, {std}
 WIDTH = {width}
 
-# What was found. A node is the sum of these: (the node that is read, the operator on it).
+# What was found. A node is the sum of these: (the node that is read, the operator).
 # {inputs}
 {literal}
 
