@@ -16,7 +16,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 
-from ifnas_jax import files
+from ifnas_jax import files, tpu
 from ifnas_jax.errors import InputError
 from ifnas_jax.flags import make_parser
 from ifnas_jax.formats import notes, torch_source
@@ -29,6 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line; returns its exit code."""
     arguments = _parser().parse_args(argv)
     weights = arguments.weights != "none"
+    tpu.keep_quiet()
     try:
         formats = _formats(arguments.format, weights)
         export(arguments.workdir, arguments.out, formats, weights)
