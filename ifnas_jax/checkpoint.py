@@ -236,9 +236,8 @@ def read_step(
       InputError: there is no such checkpoint, it can't be read, or `check` refused it.
     """
     directory = os.path.abspath(directory)
-    options = ocp.CheckpointManagerOptions(
-        read_only=True, create=False, save_interval_steps=0
-    )
+    # Not `read_only`, of which Orbax warns that it is.
+    options = ocp.CheckpointManagerOptions(create=False)
     try:
         with ocp.CheckpointManager(directory, options=options) as manager:
             return _read(manager, step, like, check)[0]

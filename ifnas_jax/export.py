@@ -14,7 +14,7 @@ import importlib.util
 import os
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from ifnas_jax import files, tpu
 from ifnas_jax.errors import InputError
@@ -97,7 +97,7 @@ def export(
     Args:
       workdir: of the run, which is done, or without weights has searched.
       out: a folder that is new or empty.
-      formats: of `FORMATS`; "onnx" brings "torch", which it is made from.
+      formats: of `FORMATS`.
       weights: whether they are exported; else "torch" is the only format.
 
     Raises:
@@ -106,15 +106,16 @@ def export(
     """
     found = load_found(workdir)
     _check_new(out)
-    uses_torch = "torch" in formats or "onnx" in formats
-    source = _torch_source(found) if uses_torch else None
+    # First, since it refuses what PyTorch has no counterpart of. ONNX is made from it.
+    source = _torch_source(found) if {"torch", "onnx"} & set(formats) else ""
     trained = load_trained(workdir) if weights else None
+    contents = {"network.py": source} if "torch" in formats else {}
+    if trained:
+        contents |= _trained_contents(found, trained, formats, source)
+    contents |= _notes(found, trained.top1 if trained else None, contents)
     with _new_folder(out) as folder:
-        if source:
-            files.write_text(os.path.join(folder, "network.py"), source)
-        if trained:
-            _write_trained(folder, found, trained, formats, source)
-        _write_notes(folder, found, trained.top1 if trained else None)
+        for name, content in contents.items():
+            _write(os.path.join(folder, name), content)
 
 
 def _check_new(path: str) -> None:
@@ -137,49 +138,45 @@ def _torch_source(found: Found) -> str:
     )
 
 
-def _write_trained(
-    folder: str,
-    found: Found,
-    trained: Trained,
-    formats: Sequence[str],
-    source: str | None,
-) -> None:
-    path = os.path.join
+def _trained_contents(
+    found: Found, trained: Trained, formats: Sequence[str], source: str
+) -> dict[str, str | bytes]:
+    """Files that hold the weights, or load them."""
+    contents, data = {}, found.config.dataset
     if "stablehlo" in formats:
         from ifnas_jax.formats import stablehlo
 
-        content = stablehlo.serialized(
-            trained.network,
-            trained.variables,
-            *notes.normalisation(found.config.dataset),
+        contents["network.jax_export"] = stablehlo.serialized(
+            trained.network, trained.variables, *notes.normalisation(data)
         )
-        _write_bytes(path(folder, "network.jax_export"), content)
-        example = notes.loading_example(found.config.dataset)
-        files.write_text(path(folder, "load_stablehlo.py"), example)
-    if source:
+        contents["load_stablehlo.py"] = notes.loading_example(data)
+    state = torch_source.state_dict(trained.variables)
+    if "torch" in formats:
         from safetensors.numpy import save
 
-        state = torch_source.state_dict(trained.variables)
-        _write_bytes(path(folder, "weights.safetensors"), save(state))
+        contents["weights.safetensors"] = save(state)
     if "onnx" in formats:
         from ifnas_jax.formats import onnx_model
 
-        content = onnx_model.serialized(source, state)
-        _write_bytes(path(folder, "network.onnx"), content)
+        contents["network.onnx"] = onnx_model.serialized(source, state)
+    return contents
 
 
-def _write_bytes(path: str, content: bytes) -> None:
+def _notes(found: Found, top1: float | None, names: Iterable[str]) -> dict[str, str]:
+    """Files about the network, whose other files have these names."""
+    contents = {
+        "architecture.json": files.to_json(found.architecture.to_json()),
+        "meta.json": files.to_json(notes.meta(*found, top1)),
+    }
+    readme = notes.readme(*found, top1, [*names, *contents])
+    return {**contents, "README.md": readme}
+
+
+def _write(path: str, content: str | bytes) -> None:
     with open(path, "wb") as file:
-        file.write(content)
-
-
-def _write_notes(folder: str, found: Found, top1: float | None) -> None:
-    path = os.path.join
-    found.architecture.save(path(folder, "architecture.json"))
-    meta = notes.meta(*found, top1)
-    files.write_json(path(folder, "meta.json"), meta)
-    readme = notes.readme(*found, top1, os.listdir(folder))
-    files.write_text(path(folder, "README.md"), readme)
+        file.write(content.encode() if isinstance(content, str) else content)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 @contextlib.contextmanager

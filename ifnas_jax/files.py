@@ -27,9 +27,14 @@ def write_text(path: str | os.PathLike, text: str) -> None:
     os.replace(temporary, path)
 
 
+def to_json(value: Any) -> str:
+    """The text of a JSON file."""
+    return json.dumps(value, indent=1) + "\n"
+
+
 def write_json(path: str | os.PathLike, value: Any) -> None:
     """`write_text` of indented JSON."""
-    write_text(path, json.dumps(value, indent=1) + "\n")
+    write_text(path, to_json(value))
 
 
 def parse_json(content: bytes | str) -> Any:

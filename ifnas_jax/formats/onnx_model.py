@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 import torch
+from onnx_ir.passes.common import ClearMetadataAndDocStringPass
 from torch import nn
 
 from ifnas_jax.formats import torch_source
@@ -46,4 +47,6 @@ def serialized(source: str, state: Mapping[str, np.ndarray]) -> bytes:
         dynamic_shapes=({0: torch.export.Dim("batch")},),
         verbose=False,
     )
+    # Where in which file each operation comes from, on this machine.
+    ClearMetadataAndDocStringPass()(program.model)
     return program.model_proto.SerializeToString(deterministic=True)

@@ -1,6 +1,7 @@
 """A trained network as a StableHLO module, through `jax.export`."""
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -40,6 +41,21 @@ def serialized(
     (batch,) = export.symbolic_shape("batch")
     shape = batch, macro.image_size, macro.image_size, macro.channels
     images = jax.ShapeDtypeStruct(shape, jnp.float32)
-    return bytes(
-        export.export(jax.jit(logits), platforms=PLATFORMS)(images).serialize()
-    )
+    with _without_locations():
+        exported = export.export(jax.jit(logits), platforms=PLATFORMS)(images)
+    return bytes(exported.serialize())
+
+
+@contextlib.contextmanager
+def _without_locations() -> Iterator[None]:
+    """What is lowered does not say where in which file it comes from.
+
+    It would tell this machine's folders, and differ with the caller.
+    """
+    name = "jax_traceback_in_locations_limit"
+    limit = getattr(jax.config, name)
+    jax.config.update(name, 0)
+    try:
+        yield
+    finally:
+        jax.config.update(name, limit)

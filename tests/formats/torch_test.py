@@ -1,10 +1,10 @@
 """The exported PyTorch module computes what the Flax network does."""
 
-import jax
 import numpy as np
 import pytest
 from networks import random_architecture, random_variables
 
+from ifnas_jax import training
 from ifnas_jax.cost import Macro
 from ifnas_jax.nn.network import Network
 from ifnas_jax.spaces import darts, goldnas, lchain
@@ -30,7 +30,7 @@ def test_outputs_are_those_of_the_flax_network(case):
     shape = (4, macro.image_size, macro.image_size, macro.channels)
     images = np.random.default_rng(0).normal(size=shape).astype(np.float32)
 
-    @jax.jit
+    @training.jit_once
     def both(variables, images):
         tested, _ = network.apply(variables, images, train=False)
         trained, new = network.apply(
