@@ -326,7 +326,7 @@ def to_json(config: ConfigDict) -> str:
 
 def differences(config: ConfigDict, stored: dict[str, Any]) -> list[str]:
     """Fields in which a configuration differs from a stored one, with both values."""
-    ours, theirs = flat(config), _flat(stored)
+    ours, theirs = flat(config), flatten(stored)
     return [
         f"{_printable(key)} (stored {theirs.get(key)!r}, now {ours.get(key)!r})"
         for key in sorted(ours.keys() | theirs.keys())
@@ -336,7 +336,7 @@ def differences(config: ConfigDict, stored: dict[str, Any]) -> list[str]:
 
 def flat(config: ConfigDict) -> dict[str, Any]:
     """Every field by its whole name, with the value that a file of it has."""
-    return _flat(json.loads(to_json(config)))
+    return flatten(json.loads(to_json(config)))
 
 
 def _printable(key: str) -> str:
@@ -344,13 +344,14 @@ def _printable(key: str) -> str:
     return key if re.fullmatch(r"[\w.]+", key) else repr(key)
 
 
-def _flat(tree: Any, prefix: str = "") -> dict[str, Any]:
+def flatten(tree: Any, prefix: str = "") -> dict[str, Any]:
+    """The values of a nested object by their whole names, as "search.batch_size"."""
     if not isinstance(tree, dict):
         return {}
     flat = {}
     for key, value in tree.items():
         if isinstance(value, dict):
-            flat |= _flat(value, f"{prefix}{key}.")
+            flat |= flatten(value, f"{prefix}{key}.")
         else:
             flat[f"{prefix}{key}"] = value
     return flat

@@ -11,27 +11,36 @@ from typing import Any
 import numpy as np
 from absl import logging
 
-from ifnas_jax import distributed, files
+from ifnas_jax import distributed, files, result
+from ifnas_jax.architecture import Architecture
 from ifnas_jax.errors import InputError
 from ifnas_jax.masks import Kept
 from ifnas_jax.methods.interface import Gates
 from ifnas_jax.pruning import Removal
 from ifnas_jax.report.events import Events
+from ifnas_jax.report.watch import Watch
+
+Row = Mapping[str, Any]
 
 
 class MetricsLog:
-    """`metrics.jsonl` of a job, and the same as TensorBoard events beside it."""
+    """`metrics.jsonl` of a job, TensorBoard events beside it, and the run's page."""
 
-    def __init__(self, directory: str, step: int, tensorboard: bool):
-        self._events = Events(directory) if tensorboard else None
-        self._started = False
+    def __init__(
+        self, directory: str, step: int, tensorboard: bool, gates: Sequence[Row] = ()
+    ):
+        """Cuts the log back to `step`; `gates` are the rows of such that are kept."""
         self._primary = distributed.is_primary()
+        self.events: Events | None = None
         self.rows: list[dict[str, Any]] = []  # those kept and those written
         if self._primary:
             os.makedirs(directory, exist_ok=True)
             self._path = os.path.join(directory, "metrics.jsonl")
             self._file = files.RowLog(self._path, step)
             self.rows = list(self._file.kept)
+            if tensorboard:
+                self.events = Events(directory, self._file.kept, gates)
+            self._page = Watch(os.path.dirname(directory), _machine)
 
     def expect(self, step: int) -> None:
         """Says so if rows are missing: a row of `step` was once written.
@@ -52,14 +61,11 @@ class MetricsLog:
         """Appends a row, which has a "step"."""
         if not self._primary:
             return
-        if self._events and not self._started:
-            # Only now: TensorFlow's import stays off the way to the first step.
-            self._events.start(self.rows)
-            self._started = True
         self.rows.append(dict(row))
         self._file.write(row)
-        if self._events:
-            self._events.write(row)
+        if self.events:
+            self.events.write(row)
+        self._page.update()
 
     def sync(self) -> None:
         """Returns when the rows are on the disk: a checkpoint follows."""
@@ -70,8 +76,14 @@ class MetricsLog:
         """Waits until all is written."""
         if self._primary:
             self._file.close()
-        if self._events:
-            self._events.close()
+            self._page.close()
+        if self.events:
+            self.events.close()
+
+
+def _machine() -> dict[str, Any]:
+    """What a run computes with and on."""
+    return {"versions": result.versions(), "devices": distributed.describe_devices()}
 
 
 class SearchLogs:
@@ -79,9 +91,10 @@ class SearchLogs:
 
     def __init__(self, directory: str, step: int, tensorboard: bool):
         self.progress: dict[str, str] = {}  # fields of the progress line
-        self._metrics = MetricsLog(directory, step, tensorboard)
         self._primary = distributed.is_primary()
+        gates: Sequence[Row] = ()
         if self._primary:
+            os.makedirs(directory, exist_ok=True)
             path = os.path.join
             self._gates = files.RowLog(path(directory, "gates.jsonl"), step)
             # The derivation's removals are made again whenever it is.
@@ -90,6 +103,8 @@ class SearchLogs:
                 step,
                 keep=lambda row: not row.get("final"),
             )
+            gates = self._gates.kept
+        self._metrics = MetricsLog(directory, step, tensorboard, gates)
 
     def expect(self, step: int) -> None:
         """As that of `MetricsLog`."""
@@ -113,13 +128,14 @@ class SearchLogs:
         """A row of gates.jsonl: of edges and operators, null where nothing survives."""
         if self._primary:
             edges = [stage.any(axis=2) for stage in kept]
-            self._gates.write(
-                {
-                    "step": step,
-                    "beta": [_masked(*x) for x in zip(gates.beta, edges, strict=True)],
-                    "alpha": [_masked(*x) for x in zip(gates.alpha, kept, strict=True)],
-                }
-            )
+            row = {
+                "step": step,
+                "beta": [_masked(*x) for x in zip(gates.beta, edges, strict=True)],
+                "alpha": [_masked(*x) for x in zip(gates.alpha, kept, strict=True)],
+            }
+            self._gates.write(row)
+            if self._metrics.events:
+                self._metrics.events.write_gates(row)
 
     def write_removals(
         self, step: int, removals: Sequence[Removal], final: bool = False
@@ -135,6 +151,11 @@ class SearchLogs:
             for removal in removals:
                 row = {"step": step, **removal._asdict()}
                 self._removals.write(row | ({"final": True} if final else {}))
+
+    def write_architecture(self, step: int, architecture: Architecture) -> None:
+        """An image of the network that was found, among the events."""
+        if self._metrics.events:
+            self._metrics.events.write_architecture(step, architecture)
 
     def sync(self) -> None:
         """Returns when the rows are on the disk: a checkpoint follows."""

@@ -3,6 +3,7 @@
 import importlib.metadata
 import os
 import platform
+import shlex
 from typing import Any
 
 from ml_collections import ConfigDict
@@ -71,7 +72,7 @@ def is_done(config: ConfigDict, workdir: str) -> bool:
 def write(
     config: ConfigDict, workdir: str, versions: dict[str, str], skipped: int
 ) -> None:
-    """Writes `result.json` and the figures, of what the jobs left.
+    """Writes `report/` and `result.json`, of what the jobs left.
 
     Args:
       config: as the run resolved it.
@@ -83,7 +84,7 @@ def write(
       InputError: a job's summary can't be read.
     """
     from ifnas_jax import distributed
-    from ifnas_jax.report.curves import write_report
+    from ifnas_jax.report.write import write_report
 
     path = os.path.join
     architecture = load(path(workdir, "search", "architecture.json"))
@@ -112,7 +113,8 @@ def write(
         "versions": versions,
         "devices": distributed.describe_devices(),
     }
-    write_report(workdir)
+    write_report(workdir, result)
+    # Last: its presence says that the run is done.
     files.write_json(path(workdir, "result.json"), result)
 
 
@@ -135,4 +137,21 @@ def show(workdir: str, state: str) -> None:
     print(f"  depth        {result['depth']}")
     if result.get("skipped_images"):
         print(f"  skipped      {result['skipped_images']} images that are not whole")
-    print(f"  figures      {os.path.join(workdir, 'report')}")
+    print(f"  report       {os.path.join(workdir, 'report', 'index.html')}")
+    print("\nnext:")
+    for command in _next(workdir, trained=result["top1"] is not None):
+        print(f"  {command}")
+
+
+def _next(workdir: str, trained: bool) -> list[str]:
+    """Commands that a finished run is good for."""
+
+    def flag(name, *parts):
+        return f"--{name}={shlex.quote(os.path.join(workdir, *parts))}"
+
+    found = flag("architecture", "search", "architecture.json")
+    export = f"{flag('workdir')} {flag('out', 'export')}"
+    return [
+        f"python -m ifnas_jax.inspect {found}",
+        f"python -m ifnas_jax.export {export}{'' if trained else ' --weights=none'}",
+    ]

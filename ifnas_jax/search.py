@@ -121,8 +121,9 @@ def _train(job: Search, dataset: Dataset, directory: str):
                 kept, met_by = _choose(job, steps, state, directory)
             else:
                 kept, met_by = _derive(job, final, host.kept, logs)
-    architecture = from_kept(job.net.space, kept, job.target)
-    step = int(final.step)
+            step = int(final.step)
+            architecture = from_kept(job.net.space, kept, job.target)
+            logs.write_architecture(step, architecture)
     return architecture, _summary(step, host.seconds, host.compile_seconds, met_by)
 
 

@@ -1,1 +1,1 @@
-"""What a person looks at: figures, tables, progress."""
+"""What a person looks at: figures, tables, pages, progress."""

@@ -1,8 +1,7 @@
-"""Curves of a run, from the files in its workdir, and the report that holds them."""
+"""Curves of a run, from the rows of its logs."""
 
 import math
-import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,10 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from ifnas_jax import architecture
-from ifnas_jax.files import read_json, read_rows
-from ifnas_jax.report import drawing, files, gates
-from ifnas_jax.report.arcs import BLUE, FAINT, INK, ORANGE
+from ifnas_jax.report.arcs import BLUE, FAINT, GREEN, INK, ORANGE
 
 Row = Mapping[str, Any]
 
@@ -21,63 +17,18 @@ Row = Mapping[str, Any]
 _PHASES = {"weights": "ω", "beta": "+ β", "alpha": "+ α", "prune": "+ pruning"}
 
 
-# What is read of each row of metrics.
-_RETRAIN = {"loss": float, "accuracy": float}
-_SEARCH = {**_RETRAIN, "madds": int, "depth": int}
-
-
-def write_report(workdir: str | os.PathLike) -> list[str]:
-    """Draws all that a workdir has data for, as SVG and PNG under `report/`.
-
-    A run in progress lacks some files or has begun them only; what can't be drawn
-    yet is left out.
-
-    Returns:
-      Names of the figures that were written, of `architecture`, `gates`, `cost` and
-      `training`.
-    """
-    workdir = os.fspath(workdir)
-    written = []
-    for name, figure in _figures(workdir):
-        os.makedirs(os.path.join(workdir, "report"), exist_ok=True)
-        files.save_figure(figure, os.path.join(workdir, "report", name))
-        written.append(name)
-    return written
-
-
-def _figures(workdir: str) -> Iterator[tuple[str, Figure]]:
-    found = os.path.join(workdir, "search", "architecture.json")
-    if os.path.exists(found):
-        yield "architecture", drawing.draw_architecture(architecture.load(found))
-    rows = read_rows(os.path.join(workdir, "search", "gates.jsonl"), {"beta": list})
-    if rows:
-        yield "gates", gates.draw_gates(rows)
-    search = read_rows(os.path.join(workdir, "search", "metrics.jsonl"), _SEARCH)
-    if search:
-        prunings = read_rows(os.path.join(workdir, "search", "prunings.jsonl"))
-        yield "cost", draw_cost(search, prunings, _target(workdir))
-    retrain = read_rows(os.path.join(workdir, "retrain", "metrics.jsonl"), _RETRAIN)
-    if search or retrain:
-        yield "training", draw_training(search, retrain)
-
-
-def _target(workdir: str) -> int | None:
-    path = os.path.join(workdir, "config.json")
-    return read_json(path).get("target_madds") if os.path.exists(path) else None
-
-
 def draw_cost(
     metrics: Sequence[Row], prunings: Sequence[Row] = (), target: int | None = None
 ) -> Figure:
-    """MAdds and depth of the retained architecture over a search's steps.
+    """MAdds, edges and depth of the retained architecture over a search's steps.
 
     Args:
       metrics: rows of `search/metrics.jsonl`.
       prunings: rows of `search/prunings.jsonl`; a tick for each step that pruned.
       target: MAdds to reach, drawn dashed.
     """
-    figure = Figure(figsize=(6.4, 4.6), layout="constrained")
-    top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
+    figure = Figure(figsize=(5.2, 5.6), layout="constrained")
+    top, middle, bottom = figure.subplots(3, 1, sharex=True, height_ratios=(3, 2, 2))
     steps = [row["step"] for row in metrics]
     madds = [row["madds"] / 1e6 for row in metrics]
     top.step(steps, madds, where="post", color=BLUE, linewidth=1.6)
@@ -95,11 +46,13 @@ def draw_cost(
         )
         # Room for the label below the curve's lowest point.
         top.margins(y=0.12)
-    depth = [row["depth"] for row in metrics]
-    bottom.step(steps, depth, where="post", color=ORANGE, linewidth=1.6)
-    bottom.set(ylabel="depth", xlabel="step", ylim=(0, 1.25 * max(depth)))
-    bottom.yaxis.set_major_locator(MaxNLocator("auto", integer=True))
-    for axes in (top, bottom):
+    for axes, key, color in ((middle, "edges", GREEN), (bottom, "depth", ORANGE)):
+        values = [row[key] for row in metrics]
+        axes.step(steps, values, where="post", color=color, linewidth=1.6)
+        axes.set(ylabel=key, ylim=(0, 1.25 * max(values)))
+        axes.yaxis.set_major_locator(MaxNLocator("auto", integer=True))
+    bottom.set_xlabel("step")
+    for axes in (top, middle, bottom):
         style_axes(axes)
     _tick_prunings(bottom, prunings)
     _mark_phases(top, metrics)

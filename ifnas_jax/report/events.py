@@ -12,18 +12,39 @@ import os
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import numpy as np
+
+from ifnas_jax.architecture import Architecture
 from ifnas_jax.errors import StorageError
+
+Row = Mapping[str, Any]
 
 
 class Events:
-    """Writes the scalars of metrics rows as TensorBoard events.
+    """Writes scalars, histograms of gates and an architecture as TensorBoard events.
 
     A run that is resumed starts its events anew, from the rows it kept, so that no
-    step is there twice. A worker's exception is raised by `close`.
+    step is there twice. Nothing happens before the first `write`, so that TensorFlow's
+    import stays off the way to the first step. A worker's exception is raised by
+    `close`.
     """
 
-    def __init__(self, directory: str | os.PathLike):
+    def __init__(
+        self,
+        directory: str | os.PathLike,
+        rows: Iterable[Row] = (),
+        gates: Iterable[Row] = (),
+    ):
+        """Events in a folder.
+
+        Args:
+          directory: the folder, whose old events are removed.
+          rows: of metrics that are kept.
+          gates: rows of gates that are kept.
+        """
         self._directory = os.fspath(directory)
+        self._kept = list(rows), list(gates)
+        self._started = False
         # One worker: rows are written in order.
         self._executor = concurrent.futures.ThreadPoolExecutor(
             max_workers=1, thread_name_prefix="events"
@@ -34,13 +55,25 @@ class Events:
         self._writer: Any = None  # a clu SummaryWriter, of the worker alone
         self._file_errors: tuple = (OSError,)  # and TensorFlow's own, once it is there
 
-    def start(self, rows: Iterable[Mapping[str, Any]] = ()) -> None:
-        """Removes old events and writes `rows`; returns at once."""
-        self._submit(self._open, list(rows))
-
-    def write(self, row: Mapping[str, Any]) -> None:
+    def write(self, row: Row) -> None:
         """Writes the numbers of a row, which holds its "step"; returns at once."""
+        self._begin()
         self._submit(self._write, dict(row))
+
+    def write_gates(self, row: Row) -> None:
+        """Writes histograms of a row of gates; returns at once."""
+        self._begin()
+        self._submit(self._write_gates, dict(row))
+
+    def write_architecture(self, step: int, architecture: Architecture) -> None:
+        """Writes an image of a network; returns at once."""
+        self._begin()
+        self._submit(self._write_architecture, step, architecture)
+
+    def _begin(self) -> None:
+        if not self._started:
+            self._started = True
+            self._submit(self._open)
 
     def close(self) -> None:
         """Waits until everything is written.
@@ -71,7 +104,7 @@ class Events:
                 "mend that, and the same command goes on at the last checkpoint."
             ) from error
 
-    def _open(self, rows: Iterable[Mapping[str, Any]]) -> None:
+    def _open(self) -> None:
         import tensorflow as tf
         from clu.metric_writers import summary_writer
 
@@ -81,11 +114,14 @@ class Events:
         for path in glob.glob(pattern):
             os.remove(path)
         self._writer = summary_writer.SummaryWriter(self._directory)
+        rows, gates = self._kept
         for row in rows:
             self._write(row)
+        for row in gates:
+            self._write_gates(row)
         self._writer.flush()
 
-    def _write(self, row: Mapping[str, Any]) -> None:
+    def _write(self, row: Row) -> None:
         scalars = {
             key: value
             for key, value in row.items()
@@ -94,6 +130,22 @@ class Events:
             and not isinstance(value, bool)
         }
         self._writer.write_scalars(row["step"], scalars)
+
+    def _write_gates(self, row: Row) -> None:
+        """A histogram of each stage's surviving gates, of edges and of operators."""
+        arrays = {}
+        for kind in ("beta", "alpha"):
+            for number, stage in enumerate(row[kind], start=1):
+                values = np.array(stage, float)
+                arrays[f"gates/{kind}/{number}"] = values[~np.isnan(values)]
+        self._writer.write_histograms(row["step"], arrays)
+
+    def _write_architecture(self, step: int, architecture: Architecture) -> None:
+        # Here, since matplotlib takes a while to import.
+        from ifnas_jax.report import drawing, files
+
+        image = files.pixels(drawing.draw_architecture(architecture))
+        self._writer.write_images(step, {"architecture": image})
 
     def _close(self) -> None:
         if self._writer is not None:  # It was started, and did not fail.

@@ -1,8 +1,10 @@
-"""Writing figures to files."""
+"""Figures as files, and as pixels."""
 
 import os
 
 import matplotlib
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from ifnas_jax.errors import InputError
@@ -43,3 +45,12 @@ def save_as(figure: Figure, path: str | os.PathLike) -> None:
             f"figure {path!r} cannot be written ({error.strerror}); name a file in a "
             "folder that exists."
         ) from error
+
+
+def pixels(figure: Figure) -> np.ndarray:
+    """A figure as an image, uint8 [height, width, 3]."""
+    figure.set_dpi(160)
+    figure.set_facecolor("white")
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return np.array(canvas.buffer_rgba())[:, :, :3]

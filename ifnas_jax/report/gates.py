@@ -7,6 +7,7 @@ from typing import Any
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
@@ -15,11 +16,12 @@ from ifnas_jax.report.arcs import INK
 Node = tuple[int, int]  # (stage, counted from 1; node)
 
 _PANELS = 12
-_COLUMNS = 4
 
 
 def draw_gates(
-    rows: Sequence[Mapping[str, Any]], nodes: Sequence[Node] | None = None
+    rows: Sequence[Mapping[str, Any]],
+    nodes: Sequence[Node] | None = None,
+    columns: int = 4,
 ) -> Figure:
     """Draws a panel for each node with a line for each of its candidate inputs.
 
@@ -27,17 +29,14 @@ def draw_gates(
 
     Args:
       rows: of `search/gates.jsonl`, at least one.
-      nodes: the nodes to draw; up to 12, spread over the stages, if not given.
+      nodes: the nodes to draw; those of `overview` if not given.
+      columns: panels beside each other, at most.
     """
     steps = np.array([row["step"] for row in rows])
-    # None, no edge or no more, becomes NaN, which lines leave out.
-    stages = [
-        np.array([row["beta"][stage] for row in rows], float)
-        for stage in range(len(rows[0]["beta"]))
-    ]
+    stages = gate_arrays(rows)
     if nodes is None:
-        nodes = _overview(stages)
-    columns = min(_COLUMNS, len(nodes))
+        nodes = overview(rows)
+    columns = min(columns, len(nodes))
     lines = math.ceil(len(nodes) / columns)
     figure = Figure(
         figsize=(max(4.5, 0.5 + 2.1 * columns), 0.9 + 1.7 * lines), layout="constrained"
@@ -58,9 +57,50 @@ def draw_gates(
     return figure
 
 
-def _overview(stages: Sequence[np.ndarray]) -> list[Node]:
-    """Nodes spread evenly over each stage, of those with candidates to compare."""
-    chosen = []
+def draw_mean_gates(rows: Sequence[Mapping[str, Any]]) -> Figure:
+    """Draws a line for each distance: the mean over all nodes with such a candidate.
+
+    A candidate that was pruned counts as 0.
+
+    Args:
+      rows: of `search/gates.jsonl`, at least one.
+    """
+    steps = np.array([row["step"] for row in rows])
+    means = mean_gates(rows)
+    figure = Figure(figsize=(3.6, 2.7), layout="constrained")
+    axes = figure.subplots()
+    _draw_panel(axes, steps, means)
+    axes.set_ylabel("mean g(β)", fontsize=8.5)
+    axes.set_xlabel("step", fontsize=8.5)
+    _draw_legend(figure, means.shape[-1], crosses=False)
+    return figure
+
+
+def mean_gates(rows: Sequence[Mapping[str, Any]]) -> np.ndarray:
+    """The mean gate of each distance, [rows, L]; candidates that were pruned are 0.
+
+    NaN of a distance that no node has.
+    """
+    # [rows, nodes of all stages, L]; what is there at first is a candidate.
+    gates = np.concatenate(gate_arrays(rows), axis=1)
+    counts = (~np.isnan(gates[0])).sum(axis=0)
+    return np.where(counts, np.nansum(gates, axis=1) / np.maximum(counts, 1), np.nan)
+
+
+def gate_arrays(rows: Sequence[Mapping[str, Any]]) -> list[np.ndarray]:
+    """For each stage [rows, N, L]; NaN, left out by lines, where there is no edge."""
+    return [
+        np.array([row["beta"][stage] for row in rows], float)
+        for stage in range(len(rows[0]["beta"]))
+    ]
+
+
+def overview(rows: Sequence[Mapping[str, Any]]) -> list[Node]:
+    """Nodes spread evenly over each stage, of those with candidates to compare.
+
+    Up to 12 in all.
+    """
+    chosen, stages = [], gate_arrays(rows[:1])
     for stage, gates in enumerate(stages, start=1):
         candidates = (~np.isnan(gates[0])).sum(axis=-1)
         nodes = np.flatnonzero(candidates >= min(2, candidates.max())) + 1
@@ -83,7 +123,7 @@ def _draw_panel(axes: Axes, steps: np.ndarray, gates: np.ndarray) -> None:
         alive = np.flatnonzero(~np.isnan(values))
         if not len(alive):
             continue
-        color = _shade(distance, num_precursors)
+        color = shade(distance, num_precursors)
         axes.plot(steps, values, color=color, linewidth=1.5)
         last = alive[-1]
         if last < len(steps) - 1:
@@ -99,28 +139,26 @@ def _draw_panel(axes: Axes, steps: np.ndarray, gates: np.ndarray) -> None:
             )
 
 
-def _shade(distance: int, num_precursors: int) -> tuple[float, float, float, float]:
-    """Dark for the direct precursor, light for the farthest."""
+def shade(distance: int, num_precursors: int) -> str:
+    """The colour "#rrggbb": dark for the direct precursor, light for the farthest."""
     share = (distance - 1) / max(1, num_precursors - 1)
-    return matplotlib.colormaps["viridis"](0.05 + 0.83 * share)
+    return to_hex(matplotlib.colormaps["viridis"](0.05 + 0.72 * share))
 
 
-def _draw_legend(figure: Figure, num_precursors: int) -> None:
+def _draw_legend(figure: Figure, num_precursors: int, crosses: bool = True) -> None:
     handles = [
         Line2D(
             [],
             [],
-            color=_shade(distance, num_precursors),
+            color=shade(distance, num_precursors),
             label=f"pre-{distance}",
             linewidth=1.5,
         )
         for distance in range(1, num_precursors + 1)
     ]
-    handles.append(
-        Line2D(
-            [], [], color=INK, marker="x", linestyle="", markersize=5, label="pruned"
-        )
-    )
+    if crosses:
+        cross = {"color": INK, "marker": "x", "linestyle": "", "markersize": 5}
+        handles.append(Line2D([], [], label="pruned", **cross))
     figure.legend(
         handles=handles,
         loc="outside lower center",

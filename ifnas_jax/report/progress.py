@@ -11,6 +11,12 @@ _WINDOW = 30.0  # seconds of recent steps that speed and ETA come from
 _TERMINAL_INTERVAL = 0.1  # seconds between lines that overwrite each other
 _PLAIN_INTERVAL = 5.0  # seconds between lines that stay
 
+# Fields that a narrow terminal goes without, in this order.
+_SPARED = (
+    *("valid", "group", "speed", "accuracy", "epoch"),
+    *("phase", "edges", "loss", "test", "madds", "eta"),
+)
+
 
 class Progress:
     """Shows the progress of a job with a known number of steps.
@@ -37,8 +43,7 @@ class Progress:
         self._terminal = self._stream.isatty()
         self._recent: collections.deque[tuple[float, int]] = collections.deque()
         self._last_shown: float | None = None
-        self._line = ""  # of the latest update
-        self._tail = ""  # its end: speed and ETA
+        self._fields: dict[str, str] = {}  # of the latest update
         self._pending = False  # it was not shown
 
     def __enter__(self) -> "Progress":
@@ -53,20 +58,16 @@ class Progress:
         Args:
           step: of `total`.
           **fields: texts, shown as they are and in this order; empty ones are left
-            out. Their names are for the reader of the call.
+            out. By their names a narrow terminal chooses which to go without.
         """
         now = self._clock()
         self._recent.append((now, step))
         while len(self._recent) > 2 and now - self._recent[1][0] >= _WINDOW:
             self._recent.popleft()
         width = len(str(self._total))
-        parts = [
-            f"{self._name}  {step:{width}d}/{self._total}",
-            *(field for field in fields.values() if field),
-        ]
-        speed = self._speed(step)
-        self._line = "  ".join(parts + speed)
-        self._tail = "  ".join(speed)
+        shown = {"name": self._name, "step": f"{step:{width}d}/{self._total}"}
+        shown |= fields | self._speed(step)
+        self._fields = {name: text for name, text in shown.items() if text}
         self._pending = True
         interval = _TERMINAL_INTERVAL if self._terminal else _PLAIN_INTERVAL
         if (
@@ -82,7 +83,7 @@ class Progress:
         if self._terminal:
             self._stream.write("\r\x1b[K")
         self._stream.write(f"{text}\n")
-        if self._terminal and self._line:
+        if self._terminal and self._fields:
             self._show()
         self._stream.flush()
 
@@ -90,38 +91,40 @@ class Progress:
         """Shows the latest update, if it was not, and ends the line."""
         if self._pending:
             self._show()
-        if self._terminal and self._line:
+        if self._terminal and self._fields:
             self._stream.write("\n")
             self._stream.flush()
-        self._line = ""
+        self._fields = {}
 
     def _show(self) -> None:
         self._pending = False
         if self._terminal:
             self._stream.write(f"\r\x1b[K{self._fitted()}")
         else:
-            self._stream.write(f"{self._line}\n")
+            self._stream.write("  ".join(self._fields.values()) + "\n")
         self._stream.flush()
 
     def _fitted(self) -> str:
-        """The line, cut to the terminal's width; the ETA stays if there is room."""
+        """The line, without what the terminal's width has no room for."""
         # A line that fills the last column would wrap.
         columns = shutil.get_terminal_size().columns - 1
-        if len(self._line) <= columns:
-            return self._line
-        end = f"…  {self._tail}" if self._tail else "…"
-        if len(end) > columns // 2:
-            end = "…"
-        return f"{self._line[: columns - len(end)]}{end}"
+        fields, line = dict(self._fields), ""
+        for spared in ("", *_SPARED):
+            fields.pop(spared, None)
+            for gap in ("  ", " "):
+                line = gap.join(fields.values())
+                if len(line) <= columns:
+                    return line
+        return f"{line[: columns - 1]}…"
 
-    def _speed(self, step: int) -> list[str]:
+    def _speed(self, step: int) -> dict[str, str]:
         """Steps a second and the time that is left, once they are known."""
         (start, first), (end, last) = self._recent[0], self._recent[-1]
         if last <= first or end <= start:
-            return []
+            return {}
         rate = (last - first) / (end - start)
         left = (self._total - step) / rate
-        return [_rate(rate), f"ETA {_duration(left)}"]
+        return {"speed": _rate(rate), "eta": f"ETA {_duration(left)}"}
 
 
 def _rate(rate: float) -> str:

@@ -107,7 +107,7 @@ def stage_names(space: Space) -> list[str]:
 
 def space_table(space: Space, macro: cost.Macro, facts: Facts) -> str:
     """`describe_space`'s facts for a reader."""
-    lines = _aligned(
+    lines = aligned(
         [
             [
                 "space",
@@ -142,7 +142,7 @@ def space_table(space: Space, macro: cost.Macro, facts: Facts) -> str:
         pairs = facts["interleaved_pairs"][0]
         title = f"No groups are sampled; {pairs} pairs of all connections interleave."
         return "\n".join([*lines, "", title])
-    return "\n".join([*lines, "", title, *_aligned(rows), *_additions(space, facts)])
+    return "\n".join([*lines, "", title, *aligned(rows), *_additions(space, facts)])
 
 
 def _additions(space: Space, facts: Facts) -> list[str]:
@@ -160,7 +160,7 @@ def architecture_table(architecture: Architecture, facts: Facts) -> str:
     """`describe_architecture`'s facts for a reader."""
     depth = ", ".join(map(str, facts["depth_per_stage"]))
     names = stage_names(architecture.space)
-    lines = _aligned(
+    lines = aligned(
         [
             [
                 "space",
@@ -197,7 +197,7 @@ def architecture_table(architecture: Architecture, facts: Facts) -> str:
         ["precursor", *(f"pre-{key}" for key in facts["precursor_histogram"])],
         ["connections", *map(str, facts["precursor_histogram"].values())],
     ]
-    return "\n".join([*lines, "", *_aligned(rows), "", *_aligned(histogram)])
+    return "\n".join([*lines, "", *aligned(rows), "", *aligned(histogram)])
 
 
 def millions(value: int, digits: int = 1) -> str:
@@ -213,7 +213,7 @@ def _sizes(macro: cost.Macro) -> str:
     )
 
 
-def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     """Rows of text in columns."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [

@@ -1,5 +1,7 @@
 import io
 
+import pytest
+
 from ifnas_jax.report.progress import Progress
 
 
@@ -58,18 +60,48 @@ def test_a_terminal_line_is_rewritten_and_fits(monkeypatch):
     progress.note("pruned 3 operators")
     progress.close()
     first, second, noted = stream.getvalue().split("\r\x1b[K")[1:-1]
-    assert (first, second) == ("search  1/9  prune…", "search  2/9  prune…")
+    assert (first, second) == ("search  1/9", "search 2/9 ETA 0:07")
     assert noted == "pruned 3 operators\n"
-    assert stream.getvalue().endswith("search  2/9  prune…\n")
     assert all(len(line) < 20 for line in (first, second))
 
 
-def test_the_eta_stays_when_a_terminal_line_is_cut(monkeypatch):
-    monkeypatch.setenv("COLUMNS", "45")
+SEARCH = {
+    "phase": "prune",
+    "group": "group 3",
+    "loss": "loss 0.513",
+    "accuracy": "acc 83.1%",
+    "valid": "valid 80.2%",
+    "edges": "edges 206",
+    "madds": "600.1M MAdds",
+}
+
+
+ALL = "search     20/30000  prune  group 3  loss 0.513  acc 83.1%  valid 80.2%  "
+
+
+@pytest.mark.parametrize(
+    ("columns", "line"),
+    [
+        (120, ALL + "edges 206  600.1M MAdds  2.0 it/s  ETA 4:09:50"),
+        (
+            80,
+            "search     20/30000  prune  loss 0.513  edges 206  600.1M MAdds  "
+            "ETA 4:09:50",
+        ),
+        (40, "search     20/30000  ETA 4:09:50"),
+        (20, "search     20/30000"),
+        (10, "search  …"),
+    ],
+)
+def test_a_narrow_terminal_goes_without_whole_fields(monkeypatch, columns, line):
+    monkeypatch.setenv("COLUMNS", str(columns))
     stream, clock = Terminal(), Clock()
-    run(9, stream, clock, [1, 2])
-    last = stream.getvalue().split("\r\x1b[K")[-1]
-    assert last == "search  2/9  prune  los…  1.0 it/s  ETA 0:07"
+    progress = Progress("search", 30_000, stream, clock)
+    for step in range(21):
+        progress.update(step, **SEARCH)
+        clock.now += 0.5
+    assert stream.getvalue().split("\r\x1b[K")[-1] == line
+    assert len(line) < columns
 
 
 def test_long_times_and_slow_steps_read_well():

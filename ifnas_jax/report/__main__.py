@@ -1,0 +1,40 @@
+"""Writes a run's figures and its page, from the files in its workdir.
+
+    python -m ifnas_jax.report --workdir=runs/first
+
+A run does this itself, and at its end; this is for runs that were stopped, and for
+pages to be made again.
+"""
+
+import sys
+from collections.abc import Sequence
+
+from ifnas_jax.errors import InputError
+from ifnas_jax.flags import make_parser
+from ifnas_jax.report.write import write_report
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command line; returns its exit code."""
+    parser = make_parser("ifnas_jax.report", __doc__)
+    parser.add_argument(
+        "--workdir", required=True, metavar="DIR", help="of a run, finished or not"
+    )
+    arguments = parser.parse_args(argv)
+    try:
+        print(write_report(arguments.workdir))
+    except InputError as error:
+        print(f"report: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(
+            f"report: {error.filename!r} cannot be written ({error.strerror}); mend "
+            "that, and give the command again.",
+            file=sys.stderr,
+        )
+        return 4
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

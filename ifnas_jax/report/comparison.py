@@ -1,0 +1,189 @@
+"""Several runs of one space beside each other: tables, gate curves, architectures."""
+
+import json
+import statistics
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from ifnas_jax.errors import InputError
+from ifnas_jax.report.run import Run, edges_of, name_of, space_name
+from ifnas_jax.report.tables import describe_architecture
+
+# Fields that runs may differ in and be the same but for the seed: they say what is
+# done, where and how it is logged, not what comes out.
+_FREE = (
+    *("seed", "jobs", "tensorboard", "log_every"),
+    *("dataset.data_dir", "dataset.on_unreadable"),
+    *("search.checkpoint_every", "retrain.checkpoint_every"),
+    *("search.valid_every", "retrain.test_every"),
+)
+
+
+class Column(NamedTuple):
+    """A number that runs are compared by: its name, where it is, how it is shown."""
+
+    name: str
+    value: Callable[[Run], float | None]
+    show: Callable[[float], str]
+
+
+def _result(key: str) -> Callable[[Run], float | None]:
+    return lambda run: run.result.get(key) if run.finished else None
+
+
+def _found(measure: Callable[..., float]) -> Callable[[Run], float | None]:
+    return lambda run: None if run.found is None else measure(run.found)
+
+
+def _pre1(architecture) -> float:
+    """The share of kept connections that come from the node before."""
+    histogram = describe_architecture(architecture)["precursor_histogram"]
+    return histogram["1"] / sum(histogram.values())
+
+
+def _percent(value: float) -> str:
+    return f"{100 * value:.2f}"
+
+
+def _count(value: float) -> str:
+    """A whole number, or a mean of some with one decimal."""
+    return f"{value:.1f}".removesuffix(".0")
+
+
+COLUMNS = (
+    Column("top-1 %", _result("top1"), _percent),
+    Column("top-5 %", _result("top5"), _percent),
+    Column("MAdds", _found(lambda x: x.cost().madds), lambda x: f"{x / 1e6:.2f}M"),
+    Column("params", _found(lambda x: x.cost().params), lambda x: f"{x / 1e6:.3f}M"),
+    Column("depth", _found(lambda x: x.depth()), _count),
+    Column("edges", _found(edges_of), _count),
+    Column("pre-1 %", _found(_pre1), lambda x: f"{100 * x:.0f}"),
+    Column("search s", _result("search_seconds"), lambda x: f"{x:.0f}"),
+    Column("retrain s", _result("retrain_seconds"), lambda x: f"{x:.0f}"),
+)
+
+
+class Group(NamedTuple):
+    """Runs that differ in nothing but the seed."""
+
+    label: str
+    runs: tuple[Run, ...]
+
+
+def check_comparable(runs: Sequence[Run]) -> None:
+    """Refuses runs of different spaces.
+
+    Raises:
+      InputError: there are two.
+    """
+    first, *others = runs
+    for run in others:
+        if run.space != first.space:
+            ours, theirs = space_name(first.space), space_name(run.space)
+            if ours == theirs:
+                ours += f" with {', '.join(first.space.operators)}"
+                theirs += f" with {', '.join(run.space.operators)}"
+            raise InputError(
+                f"{first.workdir!r} is a run in the space {ours}, but {run.workdir!r} "
+                f"in {theirs}; compare runs of one space."
+            )
+
+
+def differing(runs: Sequence[Run]) -> dict[str, list[Any]]:
+    """Each field in which the runs differ, with a value for each run.
+
+    Those of `_FREE` are left out.
+    """
+    fields = sorted({field for run in runs for field in run.config})
+    values = {field: [run.config.get(field) for run in runs] for field in fields}
+    return {
+        field: own
+        for field, own in values.items()
+        if field not in _FREE and len({_key(value) for value in own}) > 1
+    }
+
+
+def _key(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+def make_groups(runs: Sequence[Run]) -> list[Group]:
+    """The runs by what they differ in, in the order of their first one."""
+    fields = differing(runs)
+    groups: dict[tuple[str, ...], list[Run]] = {}
+    for index, run in enumerate(runs):
+        key = tuple(_key(own[index]) for own in fields.values())
+        groups.setdefault(key, []).append(run)
+    others = [field for field in fields if field != "method"]
+    return [Group(_label(own[0], others), tuple(own)) for own in groups.values()]
+
+
+def _label(run: Run, fields: Iterable[str]) -> str:
+    """The method, and what else sets a group apart."""
+    parts = [f"{field}={run.config.get(field)}" for field in fields]
+    return ", ".join([run.config["method"], *parts])
+
+
+def run_rows(
+    runs: Sequence[Run], columns: Sequence[Column] = COLUMNS
+) -> tuple[list[str], list[list[str]]]:
+    """The header and a row for each run."""
+    header = ["run", "method", "seed", *(column.name for column in columns)]
+    rows = []
+    for run, name in zip(runs, names_of(runs), strict=True):
+        row = [name, run.config["method"], str(run.config["seed"])]
+        for column in columns:
+            value = column.value(run)
+            row.append("-" if value is None else column.show(value))
+        rows.append(row)
+    if not all(run.finished for run in runs):
+        header.append("state")
+        for run, row in zip(runs, rows, strict=True):
+            row.append(run.state)
+    return header, rows
+
+
+def group_rows(
+    groups: Sequence[Group], columns: Sequence[Column] = COLUMNS
+) -> tuple[list[str], list[list[str]]]:
+    """The header and a row for each group: mean ± standard deviation.
+
+    Over the runs that are finished; one alone has no deviation.
+    """
+    header = ["differ in the seed alone", "runs", *(column.name for column in columns)]
+    rows = []
+    for group in groups:
+        done = [run for run in group.runs if run.finished]
+        row = [group.label, _runs(group, done)]
+        for column in columns:
+            values = [column.value(run) for run in done]
+            row.append(_spread([x for x in values if x is not None], column.show))
+        rows.append(row)
+    return header, rows
+
+
+def _runs(group: Group, done: Sequence[Run]) -> str:
+    whole = len(group.runs)
+    return f"{whole}" if len(done) == whole else f"{len(done)} of {whole}"
+
+
+def _spread(values: Sequence[float], show: Callable[[float], str]) -> str:
+    if not values:
+        return "-"
+    mean = show(statistics.mean(values))
+    if len(values) < 2:
+        return mean
+    return f"{mean} ± {show(statistics.stdev(values))}"
+
+
+def names_of(runs: Sequence[Run]) -> list[str]:
+    """What tells the runs apart: the ends of their folders, as short as they can be."""
+    names = [name_of(run) for run in runs]
+    return names if len(set(names)) == len(runs) else [run.workdir for run in runs]
+
+
+def differences_table(runs: Sequence[Run]) -> tuple[list[str], list[list[str]]]:
+    """The header and a row for each field in which the runs differ."""
+    fields: Mapping[str, list[Any]] = differing(runs)
+    rows = [[field, *map(_key, own)] for field, own in fields.items()]
+    return ["field", *names_of(runs)], rows

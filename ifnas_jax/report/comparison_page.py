@@ -1,0 +1,102 @@
+"""Runs of one space on one page."""
+
+from collections.abc import Sequence
+
+from ifnas_jax.report import comparison, curves, document, drawing, gates
+from ifnas_jax.report.document import details, figures, paragraph, section, table, text
+from ifnas_jax.report.inline import inline
+from ifnas_jax.report.run import Run, space_name
+
+
+def make_page(runs: Sequence[Run]) -> str:
+    """The page's HTML."""
+    names = comparison.names_of(runs)
+    title = f"{len(runs)} runs in {space_name(runs[0].space)}"
+    body = [
+        f"<header><h1>{text(title)}</h1></header>",
+        _numbers(runs),
+        _gates(runs, names),
+        _costs(runs, names),
+        _architectures(runs, names),
+        _differences(runs),
+        "<footer>Made by <code>python -m ifnas_jax.compare</code> of the files in the "
+        "runs' workdirs.</footer>",
+    ]
+    return document.document(title, "\n".join(filter(None, body)))
+
+
+def _numbers(runs: Sequence[Run]) -> str:
+    header, rows = comparison.run_rows(runs)
+    groups, grouped = comparison.group_rows(comparison.make_groups(runs))
+    about = (
+        "Mean ± standard deviation over the finished runs that differ in nothing but "
+        "the seed. Accuracy is that of the retrained network on the test part, after "
+        "the last epoch."
+    )
+    return section(
+        "Results", table(rows, header), paragraph(about, "soft"), table(grouped, groups)
+    )
+
+
+def _gates(runs: Sequence[Run], names: Sequence[str]) -> str:
+    drawings = []
+    for number, (run, name) in enumerate(zip(runs, names, strict=True)):
+        if run.gates:
+            caption = f"{name}: {run.config['method']}, seed {run.config['seed']}"
+            figure = gates.draw_mean_gates(run.gates)
+            drawn = inline(
+                figure, f"gates{number}", f"Mean gates over steps: {caption}"
+            )
+            drawings.append((drawn, caption))
+    if not drawings:
+        return ""
+    about = (
+        "The mean of g(β) over all nodes that have the candidate, by its distance; one "
+        "that was pruned counts as 0. Pre-1 is the node before."
+    )
+    return section("Gates over time", paragraph(about, "soft"), figures(drawings))
+
+
+def _costs(runs: Sequence[Run], names: Sequence[str]) -> str:
+    drawings = []
+    for number, (run, name) in enumerate(zip(runs, names, strict=True)):
+        if run.search:
+            target = run.config["target_madds"]
+            figure = curves.draw_cost(run.search, run.prunings, target)
+            label = f"MAdds, edges and depth over the steps: {name}"
+            drawings.append((inline(figure, f"cost{number}", label), name))
+    return section(
+        "MAdds, connections and depth", figures(drawings) if drawings else ""
+    )
+
+
+def _architectures(runs: Sequence[Run], names: Sequence[str]) -> str:
+    drawings, missing = [], []
+    for number, (run, name) in enumerate(zip(runs, names, strict=True)):
+        retained = run.retained()
+        if retained is None:
+            missing.append(name)
+            continue
+        caption = name if run.found else f"{name}, what is left so far"
+        figure = drawing.draw_architecture(retained)
+        drawn = inline(
+            figure, f"architecture{number}", f"The architecture of {caption}"
+        )
+        drawings.append((drawn, caption))
+    words = f"Nothing has been removed yet in {', '.join(missing)}." if missing else ""
+    return section(
+        "Architectures",
+        figures(drawings) if drawings else "",
+        paragraph(words, "soft") if words else "",
+    )
+
+
+def _differences(runs: Sequence[Run]) -> str:
+    header, rows = comparison.differences_table(runs)
+    if not rows:
+        words = "These runs differ in nothing but the seed, or what is done and logged."
+        return section("Configurations", paragraph(words))
+    inner = table(rows, header)
+    count = f"{len(rows)} fields differ" if len(rows) > 1 else "1 field differs"
+    line = f"{count}, besides the seed and what is done and logged"
+    return section("Configurations", details(line, inner, opened=True))

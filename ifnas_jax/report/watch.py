@@ -1,0 +1,73 @@
+"""Keeps `report/index.html` new while a run goes on: in the background, and seldom."""
+
+import concurrent.futures
+import os
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from absl import logging
+
+_INTERVAL = 30.0  # seconds between pages, at least
+_SHARE = 0.03  # of the time at most goes into pages
+
+
+class Watch:
+    """Writes the page of a run every half minute at most; close it when done.
+
+    A page that can't be written is said, and the run goes on.
+    """
+
+    def __init__(
+        self,
+        workdir: str | os.PathLike,
+        machine: Callable[[], Mapping[str, Any]],
+        clock: Callable[[], float] = time.monotonic,
+    ):
+        """The first page is due after the interval.
+
+        Args:
+          workdir: of the run.
+          machine: returns "versions" and "devices", as in a result.
+          clock: seconds.
+        """
+        self._workdir = os.fspath(workdir)
+        self._machine = machine
+        self._clock = clock
+        self._due = clock() + _INTERVAL
+        # A thread of its own: the loop does not wait for matplotlib.
+        self._executor = concurrent.futures.ThreadPoolExecutor(
+            max_workers=1, thread_name_prefix="page"
+        )
+        self._task: concurrent.futures.Future | None = None
+
+    def update(self) -> None:
+        """Writes the page if it is due; returns at once."""
+        if self._clock() < self._due or (self._task and not self._task.done()):
+            return
+        self._report_failure()
+        self._task = self._executor.submit(self._write)
+
+    def close(self) -> None:
+        """Waits for a page that is being written."""
+        self._executor.shutdown(wait=True)
+        self._report_failure()
+
+    def _write(self) -> None:
+        # Here, since matplotlib takes a while to import.
+        from ifnas_jax.report.page import write_page
+        from ifnas_jax.report.run import read_run
+
+        start = self._clock()
+        self._due = start + _INTERVAL
+        write_page(read_run(self._workdir), self._machine())
+        taken = self._clock() - start
+        self._due = start + max(_INTERVAL, taken / _SHARE)
+
+    def _report_failure(self) -> None:
+        error = self._task and self._task.exception()
+        self._task = None
+        if error:
+            logging.warning(
+                "report/index.html can't be written (%s); the run goes on.", error
+            )

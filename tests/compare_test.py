@@ -1,0 +1,117 @@
+import re
+import shutil
+
+import pytest
+from pages import Reader, change, interrupted
+
+from ifnas_jax import compare, files
+
+
+@pytest.fixture
+def seeds(finished, tmp_path):
+    """The finished run, and copies as if of other seeds; two of another method.
+
+    Accuracies 0.5, 0.6 and 0.7 of the one method, 0.25 of the other, one of whose runs
+    goes on.
+    """
+    names, skip = [], shutil.ignore_patterns("checkpoints")
+    for seed, top1 in enumerate((0.5, 0.6, 0.7)):
+        names.append(tmp_path / f"if-{seed}")
+        shutil.copytree(finished[0], names[-1], ignore=skip)
+        change(names[-1], "config.json", seed=seed, jobs=["search", "retrain"])
+        change(names[-1], "result.json", seed=seed, top1=top1)
+    names.append(tmp_path / "dnas-0")
+    shutil.copytree(finished[0], names[-1], ignore=skip)
+    change(names[-1], "config.json", method="dnas", tensorboard=True)
+    change(names[-1], "result.json", method="dnas", top1=0.25)
+    names.append(tmp_path / "dnas-1")
+    interrupted(finished[0], names[-1])
+    change(names[-1], "config.json", method="dnas", seed=1)
+    return [str(name) for name in names]
+
+
+def run(capsys, *argv):
+    """Exit code, output and errors."""
+    code = compare.main(argv)
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err
+
+
+def cells(line):
+    return re.split(r"\s{2,}", line)
+
+
+def test_a_row_for_each_run_and_means_over_seeds(seeds, capsys):
+    code, out, _ = run(capsys, *seeds)
+    assert code == 0
+    _, runs, groups = out.strip().split("\n\n")
+    header, *rows = map(cells, runs.splitlines())
+    result = files.read_json(f"{seeds[0]}/result.json")
+    assert dict(zip(header, rows[0], strict=True)) == {
+        "run": "if-0",
+        "method": "ifnas",
+        "seed": "0",
+        "top-1 %": "50.00",
+        "MAdds": f"{result['madds'] / 1e6:.2f}M",
+        "params": f"{result['params'] / 1e6:.3f}M",
+        "depth": str(result["depth"]),
+        "edges": rows[1][header.index("edges")],
+        "search s": f"{result['search_seconds']:.0f}",
+        "state": "finished",
+    }
+    assert [row[0] for row in rows] == ["if-0", "if-1", "if-2", "dnas-0", "dnas-1"]
+    assert rows[-1][header.index("top-1 %")] == "-"
+    assert rows[-1][-1].startswith("unfinished: searching, epoch 0.")
+    header, first, second = map(cells, groups.splitlines())
+    # 0.5, 0.6, 0.7 have mean 0.6 and sample deviation 0.1.
+    assert first[:3] == ["ifnas", "3", "60.00 ± 10.00"]
+    assert second[:3] == ["dnas", "1 of 2", "25.00"]
+    assert first[header.index("depth")] == f"{result['depth']} ± 0"
+
+
+def test_groups_are_told_apart_by_what_differs(seeds, capsys):
+    config = files.read_json(f"{seeds[2]}/config.json")
+    config["search"]["momentum"] = 0.5
+    files.write_json(f"{seeds[2]}/config.json", config)
+    _, out, _ = run(capsys, *seeds[:3])
+    _, first, second = map(cells, out.strip().split("\n\n")[-1].splitlines())
+    assert first[:3] == ["ifnas, search.momentum=0.9", "2", "55.00 ± 7.07"]
+    assert second[:3] == ["ifnas, search.momentum=0.5", "1", "70.00"]
+
+
+def test_page_of_a_comparison(seeds, tmp_path, capsys):
+    path = tmp_path / "compare.html"
+    code, _, _ = run(capsys, *seeds, f"--html={path}")
+    assert code == 0
+    source = path.read_text(encoding="utf-8")
+    page = Reader(source)
+    assert len(page.ids) == len(set(page.ids))
+    assert {url[0] for url in page.urls} == {"#", "d"}
+    assert source.count("<svg") == 15  # gates, cost and architecture of each
+    assert "dnas-1, what is left so far" in page.text
+    assert "60.00 ± 10.00" in page.text
+    assert 'method "ifnas" "ifnas" "ifnas" "dnas" "dnas"' in page.text
+    assert "1 field differs" in page.text
+
+
+def test_what_cannot_be_compared_is_refused(finished, tmp_path, capsys):
+    run_a, other = str(finished[0]), tmp_path / "other"
+    other.mkdir()
+    config = files.read_json(finished[0] / "config.json")
+    config["space"]["num_precursors"] = 2
+    files.write_json(other / "config.json", config)
+    (tmp_path / "empty").mkdir()
+    for argv, words in (
+        ([run_a, str(other)], "compare runs of one space."),
+        ([run_a, str(tmp_path / "empty")], "holds no config.json, so it is no run"),
+        ([run_a, f"{run_a}/../{finished[0].name}"], "is there twice"),
+        ([run_a, f"--html={tmp_path}/absent/a.html"], "--html"),
+    ):
+        code, _, error = run(capsys, *argv)
+        assert code == 2
+        assert words in error
+        assert error.startswith("compare: ")
+        assert error.count("\n") == 1
+    code, _, error = run(capsys, run_a, str(other))
+    assert "lchain, L = 3, 2 + 3 + 2 nodes" in error
+    assert "lchain, L = 2, 2 + 3 + 2 nodes" in error

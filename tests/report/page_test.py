@@ -1,0 +1,246 @@
+import collections
+import json
+import logging
+import re
+import shutil
+import sys
+
+import pytest
+from pages import Reader, interrupted
+
+from ifnas_jax import architecture, files, logs
+from ifnas_jax.report import __main__ as command
+from ifnas_jax.report import arcs, gates, inline, watch
+from ifnas_jax.report.run import read_run
+
+
+def arcs_of(page):
+    """The arcs of the network that is drawn."""
+    return sorted(x for x in page.ids if x.startswith("architecture-stage"))
+
+
+def pairs(stages):
+    return sorted(
+        f"architecture-stage{index}-{edge.src}-{edge.dst}-{op}"
+        for index, stage in enumerate(stages, start=1)
+        for edge in stage.edges
+        for op in edge.ops
+    )
+
+
+def read_page(workdir):
+    source = (workdir / "report" / "index.html").read_text(encoding="utf-8")
+    return Reader(source), source
+
+
+def test_page_of_a_finished_run(finished):
+    workdir, _ = finished
+    page, source = read_page(workdir)
+    result = files.read_json(workdir / "result.json")
+    found = architecture.load(workdir / "search" / "architecture.json")
+    assert arcs_of(page) == pairs(found.stages)
+    for words in (
+        "ifnas on mnist5k",
+        f"{100 * result['top1']:.2f} %",
+        f"{result['madds'] / 1e6:.2f}M",
+        "met by pruning",
+        f"jax {result['versions']['jax']}",
+        'penalty.schedule "paced"',
+    ):
+        assert words in page.text, words
+    assert "unfinished" not in page.text
+    assert "refresh" not in page.metas
+    # Every removal is a row, and every field of the config.
+    removed = files.read_rows(workdir / "search" / "prunings.jsonl")
+    listed = re.findall(r"<td>(-?\d+) → (\d+)</td><td>(\w+)</td>", source)
+    assert listed == [(str(r["src"]), str(r["dst"]), r["op"]) for r in removed]
+    assert f"{len(read_run(workdir).config)} fields" in page.text
+
+
+def test_page_stands_alone(finished):
+    page, source = read_page(finished[0])
+    # Nothing but parts of the page itself is named.
+    assert {url[0] for url in page.urls} == {"#", "d"}
+    assert page.urls.count("data:,") == 1
+    assert {url[0] for url in re.findall(r"url\(([^)]*)\)", source)} <= {"#"}
+    assert "<script" not in source
+    assert "@import" not in source
+    assert page.metas["Content-Security-Policy"].startswith("default-src 'none'")
+    # The figures don't get in each other's way.
+    assert max(collections.Counter(page.ids).values()) == 1
+    names = {url[1:] for url in page.urls if url[0] == "#"}
+    names |= {url[1:] for url in re.findall(r"url\((#[^)]*)\)", source)}
+    assert names <= set(page.ids)
+    # Each colour of a figure has a value in both schemes.
+    used = set(re.findall(r"var\((--c\w{6})\)", source))
+    for name in used:
+        assert source.count(f"{name}:#") == 2
+    assert re.search(r'style="[^"]*#[0-9a-f]{6}', source) is None
+    assert len(source) < 600_000
+
+
+def test_page_of_a_run_that_goes_on(finished, tmp_path, capsys):
+    # Names are shown, not obeyed.
+    workdir = tmp_path / 'a<b>&"c'
+    last = interrupted(finished[0], workdir)
+    assert command.main([f"--workdir={workdir}"]) == 0
+    assert capsys.readouterr().out.strip() == str(workdir / "report" / "index.html")
+    page, _ = read_page(workdir)
+    assert page.metas["refresh"] == "30"
+    assert 'a<b>&"c: ifnas on mnist5k' in page.text
+    assert re.search(r"unfinished: searching, epoch 0\.\d of 1\b", page.text)
+    assert f"What is left of the space at step {last}." in page.text
+    # By the list of removals, not by the gates.
+    run = read_run(workdir)
+    left = {
+        f"architecture-stage{index}-{src}-{dst}-{op}"
+        for index, stage in enumerate(run.space.stages, start=1)
+        for src, dst in stage.edges()
+        for op in run.space.operators
+    }
+    for row in run.prunings:
+        where = f"{row['stage']}-{row['src']}-{row['dst']}-{row['op']}"
+        left.remove(f"architecture-stage{where}")
+    assert arcs_of(page) == sorted(left)
+    assert run.prunings
+    assert arcs_of(page) != arcs_of(read_page(finished[0])[0])
+
+
+def test_page_of_a_run_that_has_only_begun(finished, tmp_path):
+    shutil.copy(finished[0] / "config.json", tmp_path)
+    assert command.main([f"--workdir={tmp_path}"]) == 0
+    page, _ = read_page(tmp_path)
+    assert "unfinished: searching" in page.text
+    assert "<svg" not in page.text
+    assert [path.name for path in (tmp_path / "report").iterdir()] == ["index.html"]
+
+
+def test_page_while_retraining(finished, tmp_path):
+    workdir = tmp_path / "run"
+    skip = shutil.ignore_patterns("checkpoints", "summary.json", "result.json")
+    shutil.copytree(finished[0], workdir, ignore=skip)
+    log = workdir / "retrain" / "metrics.jsonl"
+    log.write_text("".join(log.read_text().splitlines(keepends=True)[:4]))
+    assert command.main([f"--workdir={workdir}"]) == 0
+    page, _ = read_page(workdir)
+    assert re.search(r"unfinished: retraining, epoch \d\.\d of 3", page.text)
+    assert "The network that was found." in page.text
+
+
+BAD = {
+    "no folder": (None, "holds no config.json, so it is no run"),
+    "not JSON": ("{", "is damaged"),
+    "another object": ("{}", "is no config of a run ('method' is missing)"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_a_folder_that_is_no_run_is_refused(case, tmp_path, capsys):
+    content, words = BAD[case]
+    if content is not None:
+        (tmp_path / "config.json").write_text(content)
+    assert command.main([f"--workdir={tmp_path}"]) == 2
+    error = capsys.readouterr().err
+    assert words in error
+    assert error.startswith("report: ")
+    assert error.count("\n") == 1
+    assert not (tmp_path / "report").exists()
+
+
+def test_gates_of_another_space_are_refused(finished, tmp_path, capsys):
+    workdir = tmp_path / "run"
+    interrupted(finished[0], workdir)
+    path = workdir / "search" / "gates.jsonl"
+    row = json.loads(path.read_text().splitlines()[0])
+    row["beta"][1].pop()
+    path.write_text(json.dumps(row) + "\n")
+    assert command.main([f"--workdir={workdir}"]) == 2
+    assert "are not those of the space" in capsys.readouterr().err
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self):
+        return self.now
+
+
+def test_page_is_written_now_and_then(finished, tmp_path):
+    workdir, clock = tmp_path / "run", Clock()
+    interrupted(finished[0], workdir)
+    page = workdir / "report" / "index.html"
+    made = watch.Watch(workdir, lambda: {"versions": {}, "devices": {}}, clock)
+    made.update()
+    clock.now = 29.0
+    made.update()
+    made.close()
+    assert not page.exists()
+    made = watch.Watch(workdir, lambda: {"versions": {}, "devices": {}}, clock)
+    clock.now += 30
+    made.update()
+    made.close()
+    assert "unfinished" in page.read_text(encoding="utf-8")
+
+
+def test_a_job_writes_the_page_as_it_goes(finished, tmp_path, monkeypatch):
+    monkeypatch.setattr(watch, "_INTERVAL", 0.0)
+    workdir = tmp_path / "run"
+    last = interrupted(finished[0], workdir)
+    rows = files.read_rows(finished[0] / "search" / "metrics.jsonl")
+    log = logs.MetricsLog(str(workdir / "search"), last, tensorboard=False)
+    log.write(next(row for row in rows if row["step"] > last))
+    log.close()
+    page, _ = read_page(workdir)
+    assert "unfinished: searching" in page.text
+    # Of the process that computes: no file says it yet.
+    assert f"python {sys.version.split()[0]}" in page.text
+    assert "platform cpu" in page.text
+
+
+def test_a_page_that_cannot_be_written_does_not_stop_a_run(
+    finished, tmp_path, monkeypatch, caplog
+):
+    monkeypatch.setattr(watch, "_INTERVAL", 0.0)
+    workdir = tmp_path / "run"
+    interrupted(finished[0], workdir)
+    (workdir / "report").write_text("in the way")
+    made = watch.Watch(workdir, dict)
+    made.update()
+    with caplog.at_level(logging.WARNING):
+        made.close()
+    assert "report/index.html can't be written" in caplog.text
+    assert "the run goes on" in caplog.text
+
+
+def luminance(color):
+    parts = [int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [
+        x / 12.92 if x <= 0.04045 else ((x + 0.055) / 1.055) ** 2.4 for x in parts
+    ]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def contrast(one, other):
+    """As the Web Content Accessibility Guidelines define it."""
+    low, high = sorted([luminance(one), luminance(other)])
+    return (high + 0.05) / (low + 0.05)
+
+
+def test_figures_can_be_read_in_the_dark():
+    card = inline.CARD
+    assert inline.darkened("#ffffff") == card
+    for ink, least in (
+        (arcs.INK, 7),
+        *((color, 3) for color in (arcs.BLUE, arcs.ORANGE, arcs.GREEN, arcs.PURPLE)),
+    ):
+        assert contrast(ink, "#ffffff") > least
+        assert contrast(inline.darkened(ink), card) > least
+    # The nearest precursor stands out most, in the dark too.
+    shades = [gates.shade(distance, 4) for distance in (1, 2, 3, 4)]
+    for colors, paper in (
+        (shades, "#ffffff"),
+        ([inline.darkened(shade) for shade in shades], card),
+    ):
+        seen = [contrast(color, paper) for color in colors]
+        assert seen == sorted(seen, reverse=True)
+        assert seen[-1] > 1.5
