@@ -1,3 +1,4 @@
+import pathlib
 import re
 import shutil
 
@@ -77,6 +78,15 @@ def test_groups_are_told_apart_by_what_differs(seeds, capsys):
     _, first, second = map(cells, out.strip().split("\n\n")[-1].splitlines())
     assert first[:3] == ["ifnas, search.momentum=0.9", "2", "55.00 ± 7.07"]
     assert second[:3] == ["ifnas, search.momentum=0.5", "1", "70.00"]
+
+
+def test_a_mean_says_how_many_runs_it_is_of(seeds, capsys):
+    """One was searched only, and is finished all the same."""
+    change(pathlib.Path(seeds[1]), "config.json", jobs=["search"])
+    change(pathlib.Path(seeds[1]), "result.json", top1=None)
+    _, out, _ = run(capsys, *seeds[:3])
+    _, row = map(cells, out.strip().split("\n\n")[-1].splitlines())
+    assert row[:3] == ["ifnas", "3", "60.00 ± 14.14 (2)"]
 
 
 def test_page_of_a_comparison(seeds, tmp_path, capsys):

@@ -148,7 +148,8 @@ def group_rows(
 ) -> tuple[list[str], list[list[str]]]:
     """The header and a row for each group: mean ± standard deviation.
 
-    Over the runs that are finished; one alone has no deviation.
+    Over the runs that are finished; one alone has no deviation. Where some of them have
+    no such number, how many have follows in brackets.
     """
     header = ["differ in the seed alone", "runs", *(column.name for column in columns)]
     rows = []
@@ -156,8 +157,10 @@ def group_rows(
         done = [run for run in group.runs if run.finished]
         row = [group.label, _runs(group, done)]
         for column in columns:
-            values = [column.value(run) for run in done]
-            row.append(_spread([x for x in values if x is not None], column.show))
+            every = [column.value(run) for run in done]
+            values = [value for value in every if value is not None]
+            few = f" ({len(values)})" if 0 < len(values) < len(every) else ""
+            row.append(_spread(values, column.show) + few)
         rows.append(row)
     return header, rows
 

@@ -38,8 +38,8 @@ svg *{stroke-linejoin:round;stroke-linecap:butt}
 .scroll{overflow-x:auto}
 table{border-collapse:collapse;font-size:.9rem;font-variant-numeric:tabular-nums}
 th,td{text-align:left;padding:.2rem .9rem .2rem 0;border-bottom:1px solid var(--line);
-vertical-align:top;overflow-wrap:normal}
-.wide td{overflow-wrap:anywhere}
+vertical-align:top;white-space:nowrap}
+.wide td{white-space:normal}
 details{border-top:1px solid var(--line);padding:.35rem 0}
 summary{cursor:pointer}code{font-size:.92em}
 footer{font-size:.85rem;color:var(--soft)}

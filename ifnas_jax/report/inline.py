@@ -73,7 +73,8 @@ def darkened(color: str) -> str:
     # Contrast is (lighter + 0.05) / (darker + 0.05).
     offset = 0.05
     contrast = (1 + offset) / (_luminance(_parts(color)) + offset)
-    wanted = contrast**1.25 * (_luminance(_parts(CARD)) + offset) - offset
+    contrast += 1.5 * (1 - 1 / contrast)
+    wanted = contrast * (_luminance(_parts(CARD)) + offset) - offset
     wanted = min(wanted, _LIGHTEST)
     low, high = 0.0, 1.0
     for _ in range(20):
