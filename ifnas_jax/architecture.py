@@ -9,7 +9,7 @@ priced and drawn in a second.
 import dataclasses
 import os
 import reprlib
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -153,10 +153,15 @@ def from_kept(
                 edges.append(KeptEdge(src, dst, ops))
         stages.append(KeptStage(stage, tuple(edges)))
     # Which operators there were to choose from is not part of what was found.
-    space = dataclasses.replace(space, operators=tuple(cost.OPERATORS))
+    space = dataclasses.replace(space, operators=_operators(s.edges for s in stages))
     architecture = Architecture(space, tuple(stages), macro)
     _check_graph(architecture)
     return architecture
+
+
+def _operators(edges: Iterable[Sequence[KeptEdge]]) -> tuple[str, ...]:
+    """Those of a network's space: the known ones, and one's own that it has."""
+    return cost.known_and({op for own in edges for edge in own for op in edge.ops})
 
 
 def delete_unread(
@@ -289,7 +294,8 @@ def _parse(data: dict[str, Any]) -> Architecture:
                 "least one: correct the entries."
             )
         nodes = nodes[:1]
-    operators = tuple(cost.OPERATORS)
+    edges = [_parse_edges(stage) for stage in stages]
+    operators = _operators(edges)
     space = make_space(name, num_precursors, nodes, macro.cells, operators)
     if len(space.stages) != len(stages):
         raise InputError(
@@ -297,8 +303,7 @@ def _parse(data: dict[str, Any]) -> Architecture:
             f"cells has {len(space.stages)}."
         )
     kept = tuple(
-        KeptStage(graph, _parse_edges(stage))
-        for graph, stage in zip(space.stages, stages, strict=True)
+        KeptStage(graph, own) for graph, own in zip(space.stages, edges, strict=True)
     )
     return Architecture(space, kept, macro)
 
@@ -321,11 +326,7 @@ def _parse_edges(stage: Any) -> tuple[KeptEdge, ...]:
         _check_keys("edges", edge, ("src", "dst", "ops"))
         ops = _get(edge, "ops", list)
         for op in ops:
-            if not isinstance(op, str) or op not in cost.OPERATORS:
-                raise InputError(
-                    f"operator {_short(op)} is unknown; choose from "
-                    f"{sorted(cost.OPERATORS)}."
-                )
+            cost.check_operator(op)
         src, dst = _get(edge, "src", int), _get(edge, "dst", int)
         edges.append(KeptEdge(src, dst, tuple(ops)))
     return tuple(edges)

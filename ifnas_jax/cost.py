@@ -2,16 +2,18 @@
 
 MAdds are multiply-adds of convolutions and fully connected layers; batch norm, ReLU,
 pooling and biases count nothing. Parameters exclude the auxiliary head, which only
-retraining has. Plain integers, no JAX.
+retraining has. Plain integers, and no JAX but for operators of one's own.
 """
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+import reprlib
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from ifnas_jax.errors import InputError
+from ifnas_jax.operators import is_own
 from ifnas_jax.spaces.graph import Space
 
 # What the spatial size is divided by up to the first stage; each later stage halves.
@@ -124,6 +126,39 @@ OPERATORS: Mapping[str, Callable[[int, int, int], Cost]] = {
 }
 
 
+def check_operator(name: object) -> None:
+    """Refuses what is no operator's name.
+
+    Raises:
+      InputError: it is neither known nor of the form of one's own.
+    """
+    if not isinstance(name, str) or not (name in OPERATORS or is_own(name)):
+        raise InputError(
+            f"operator {reprlib.repr(name)} is unknown; choose from "
+            f"{sorted(OPERATORS)}, or name one of your own as 'module:function'."
+        )
+
+
+def operator_cost(name: str, size: int, width: int, stride: int) -> Cost:
+    """The cost of an operator whose output has `size` × `size` pixels.
+
+    Raises:
+      InputError: it is not known, or is one of one's own that can't be used.
+    """
+    check_operator(name)
+    if name in OPERATORS:
+        return OPERATORS[name](size, width, stride)
+    # It is traced by JAX, which takes seconds to import.
+    from ifnas_jax.nn.own import own_cost
+
+    return own_cost(name, size, width, stride)
+
+
+def known_and(used: Collection[str]) -> tuple[str, ...]:
+    """The known operators, in their order, and then one's own that are used."""
+    return *OPERATORS, *sorted(set(used) - set(OPERATORS))
+
+
 class PairCosts(NamedTuple):
     """What each pair of a stage adds, at all its positions: [N, L, operators].
 
@@ -141,19 +176,17 @@ def pair_costs(space: Space, macro: Macro) -> list[PairCosts]:
     pairs' costs at each of its positions.
 
     Raises:
-      InputError: an operator is not known, or the space can't have `macro.cells`.
+      InputError: an operator is not known or can't be used, or the space can't have
+        `macro.cells`.
     """
-    for name in space.operators:
-        if name not in OPERATORS:
-            raise InputError(
-                f"operator {name!r} is unknown; choose from {sorted(OPERATORS)}."
-            )
     total = [PairCosts(*np.zeros((2, *full.shape), object)) for full in space.full()]
     for stage, level in space.positions(macro.cells):
         size, width = macro.sizes[level], macro.widths[level]
         graph = space.stages[stage]
         for stride, edges in ((1, ~graph.strided()), (2, graph.strided())):
-            costs = [OPERATORS[name](size, width, stride) for name in space.operators]
+            if not edges.any():
+                continue
+            costs = [operator_cost(n, size, width, stride) for n in space.operators]
             for kind, all_edges in zip(
                 zip(*costs, strict=True), total[stage], strict=True
             ):

@@ -4,6 +4,7 @@ import argparse
 import importlib.util
 import inspect
 import os
+import pathlib
 import re
 from collections.abc import Sequence
 
@@ -28,10 +29,15 @@ def make_parser(module: str, docstring: str) -> argparse.ArgumentParser:
 def load_config(argument: str, overrides: Sequence[str] = ()) -> ConfigDict:
     """The config of `FILE.py[:ARG]`, with `--config.FIELD=VALUE` applied.
 
+    Where there is no file `configs/NAME.py`, the one that was installed is meant.
+
     Raises:
       InputError: there is no such file, or an override is not of the config.
     """
     path, *rest = argument.split(":", 1)
+    installed = pathlib.Path(__file__).parent / path
+    if os.path.dirname(path) == "configs" and not os.path.isfile(path):
+        path = str(installed) if installed.is_file() else path
     if not os.path.isfile(path):
         raise InputError(
             f"config {path!r} is no file; name one such as those in configs/."

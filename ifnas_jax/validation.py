@@ -9,7 +9,7 @@ from ifnas_jax import cost, pruning
 from ifnas_jax.errors import InputError
 from ifnas_jax.methods import METHODS, readers, sampling
 from ifnas_jax.ranges import check_ranges
-from ifnas_jax.spaces.graph import check_cells
+from ifnas_jax.spaces.graph import Space, check_cells
 
 DERIVATIONS = ("auto", "prune", "target", "keep1", "keep2")
 GROUPS = ("modulo", "random", "matched")
@@ -99,7 +99,10 @@ def check_overrides(config: ConfigDict, given: ConfigDict) -> None:
 def _check_space(config: ConfigDict) -> None:
     """Cells where there are cells, and widths that divide."""
     for operator in config.space.operators:
-        _one_of("space.operators", operator, tuple(cost.OPERATORS))
+        try:
+            cost.check_operator(operator)
+        except InputError as error:
+            raise InputError(f"space.operators: {error}") from error
     graph, fields = config_lib.space(config), config.macro
     for name in ("cells", "search_cells"):
         if fields[name] and not graph.has_cells:
@@ -220,6 +223,7 @@ def _check_budget(config: ConfigDict) -> None:
     # Until the data set is opened, the smallest classifier stands in for its own.
     known.dataset.num_classes = max(1, config.dataset.num_classes)
     graph, sizes = config_lib.space(config), config_lib.macro(known)
+    _check_own_operators(graph, config_lib.search_macro(known), config)
     target = config.target_madds
     least = pruning.least_madds(graph, sizes)
     full = cost.network_cost(graph, sizes, graph.full()).madds
@@ -230,6 +234,19 @@ def _check_budget(config: ConfigDict) -> None:
             f"{least:,} and the whole super-network has {full:,} at width "
             f"{sizes.width}; set a target between them."
         )
+
+
+def _check_own_operators(graph: Space, sizes: cost.Macro, config: ConfigDict) -> None:
+    """Those of one's own can be used where the search has them.
+
+    Where the derived network does, its price tells.
+    """
+    parts = config.pcdarts.parts if config.method == "pcdarts" else 1
+    for stage, level in graph.positions(sizes.cells):
+        width = sizes.widths[level] // parts
+        for name in graph.operators:
+            for stride in {1, graph.stages[stage].stride}:
+                cost.operator_cost(name, sizes.sizes[level], width, stride)
 
 
 def _one_of(field: str, value: Any, choices) -> None:

@@ -26,6 +26,8 @@ from tensorflow_datasets.core import dataset_info, file_adapters
 from tensorflow_datasets.core.download import download_manager
 from tensorflow_datasets.core.download import util as download_util
 
+from ifnas_jax.data.folder import FOLDER, find_folder
+
 # Importing the module registers its builder with TFDS.
 from ifnas_jax.data.mnist5k import Mnist5k
 from ifnas_jax.errors import InputError
@@ -54,7 +56,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     parser = make_parser("ifnas_jax.data.prepare", __doc__)
     parser.add_argument("--dataset", required=True, help="its TFDS name")
-    parser.add_argument("--data_dir", default="", help="TFDS' folder of data sets")
+    parser.add_argument(
+        "--data_dir", default="", help="TFDS' folder of data sets, or of images"
+    )
     arguments = parser.parse_args(argv)
     subset = arguments.dataset == IMAGENET100
     try:
@@ -77,7 +81,7 @@ def prepared_builder(
 
     Args:
         name: TFDS' name of the set (`name[/config][:version]`); `imagenet100` is
-            ImageNet's.
+            ImageNet's, and `folder` the images in `data_dir`.
         data_dir: TFDS' folder of data sets; '' is its default
             (`$TFDS_DATA_DIR`, or `~/tensorflow_datasets`).
         prepare: whether to prepare what takes more than the seconds of the embedded
@@ -117,13 +121,15 @@ def prepare_first(name: str, builder: tfds.core.DatasetBuilder) -> str:
 
 
 def _find(name: str, data_dir: str) -> tfds.core.DatasetBuilder:
-    """The builder of this name; it needs no files."""
+    """The builder of this name; it needs no files, but for a folder of images."""
     try:
+        if name == FOLDER:
+            return find_folder(data_dir)
         return tfds.builder(name, data_dir=data_dir or None)
     except tfds.core.DatasetNotFoundError as error:
         # The community sets are listed on the network.
         local = tfds.list_builders(with_community_datasets=False)
-        known = [IMAGENET100, *local]
+        known = [IMAGENET100, FOLDER, *local]
         close = difflib.get_close_matches(name, known, n=3) or [Mnist5k.name]
         raise InputError(
             f"dataset.name '{name}' is not a TFDS data set: did you mean "
@@ -136,6 +142,8 @@ def _find(name: str, data_dir: str) -> tfds.core.DatasetBuilder:
             "read; delete the folder of that version, and start again to prepare "
             "it afresh."
         ) from error
+    except InputError:
+        raise
     except ValueError as error:
         raise InputError(
             f"dataset.name '{name}' names no version of a TFDS data set: "

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from ifnas_jax.architecture import Architecture
 from ifnas_jax.nn import macro as parts
-from ifnas_jax.nn.ops import OPERATORS
+from ifnas_jax.nn.ops import make_operator
 
 
 class Network(nn.Module):
@@ -70,7 +70,8 @@ class Network(nn.Module):
             for edge in stage.inputs(node):
                 stride = stage.graph.stride if edge.src <= 0 else 1
                 for op in edge.ops:
-                    operator = OPERATORS[op](
+                    operator = make_operator(
+                        op,
                         width,
                         self.dtype,
                         self.sync_bn,

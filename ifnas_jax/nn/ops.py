@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from ifnas_jax.nn.normalization import EPSILON, normalized
+from ifnas_jax.nn.own import OwnOperator
 from ifnas_jax.nn.primitives import depthwise_conv_3x3, pointwise_conv
 
 # Of the running statistics, as in the reference.
@@ -190,3 +191,27 @@ OPERATORS: Mapping[str, type[nn.Module]] = {
     "sep_conv_3x3": SepConv3x3,
     "skip_connect": SkipConnect,
 }
+
+
+def make_operator(
+    operator: str,
+    features: int,
+    dtype: jnp.dtype = jnp.float32,
+    sync: bool = False,
+    stride: int = 1,
+    name: str | None = None,
+) -> nn.Module:
+    """The module of an operator, called as module(x, train).
+
+    Args:
+      operator: a key of `OPERATORS`, or `module:function`, one of one's own.
+      features: channels, of the input too.
+      dtype: of the computation.
+      sync: whether batch statistics are taken over all devices.
+      stride: 1, or 2 on the edges that leave a reduction cell's inputs.
+      name: of the module in its parent.
+    """
+    how = {"dtype": dtype, "sync": sync, "stride": stride, "name": name}
+    if operator in OPERATORS:
+        return OPERATORS[operator](features, **how)
+    return OwnOperator(operator, features, **how)

@@ -16,8 +16,8 @@ import jax.numpy as jnp
 from ifnas_jax.cost import Macro
 from ifnas_jax.masks import Kept
 from ifnas_jax.nn import macro as macro_parts
-from ifnas_jax.nn import ops
 from ifnas_jax.nn.branches import add_static_pairs, switched
+from ifnas_jax.nn.ops import make_operator
 from ifnas_jax.nn.pairs import Operator, add_pairs
 from ifnas_jax.nn.stage import stage, strided_entries
 from ifnas_jax.spaces.graph import Space
@@ -50,7 +50,7 @@ class Supernet:
     def operator(self, name: str, level: int, stride: int = 1) -> nn.Module:
         """The Linen module of an operator at a level's width."""
         width = self.width(self.macro.widths[level])
-        module = ops.OPERATORS[name](width, self.dtype, stride=stride)
+        module = make_operator(name, width, self.dtype, stride=stride)
         return self.wrap(module, stride) if self.wrap else module
 
     def parts(self) -> macro_parts.FixedParts:

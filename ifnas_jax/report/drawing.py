@@ -4,11 +4,10 @@ A stage is a column of numbered nodes, read downwards from its input, node 0; th
 three stages stand side by side.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from matplotlib.figure import Figure
 
-from ifnas_jax import cost
 from ifnas_jax.architecture import Architecture, KeptEdge, KeptStage
 from ifnas_jax.report.arcs import (
     BLUE,
@@ -27,13 +26,9 @@ from ifnas_jax.report.tables import stage_names
 from ifnas_jax.spaces import interleaving
 from ifnas_jax.spaces.graph import Edge, Space, Stage
 
-# In the order of cost.OPERATORS; line styles tell them apart without colour.
-_OPERATORS = (
-    Stroke(BLUE, 1.7),
-    Stroke(ORANGE, 1.4, (3.2, 1.4)),
-    Stroke(GREEN, 1.6, (1, 1.1)),
-    Stroke(PURPLE, 1.5, (5, 1.2, 1, 1.2)),
-)
+# In the order of a space's operators; line styles tell them apart without colour.
+_COLORS = (BLUE, ORANGE, GREEN, PURPLE)
+_LINES = ((1.7, ()), (1.4, (3.2, 1.4)), (1.6, (1, 1.1)), (1.5, (5, 1.2, 1, 1.2)))
 _UNUSED = Stroke(FAINT, 0.6, arrow=False)
 _BACKBONE = Stroke(INK, 1.4)
 _SAMPLED = Stroke(BLUE, 1.5)
@@ -58,14 +53,14 @@ def draw_architecture(architecture: Architecture, title: str = "") -> Figure:
         f"MAdds {total.madds / 1e6:.1f}M  ·  parameters {total.params / 1e6:.2f}M  ·  "
         f"depth {architecture.depth()}{parts}"
     )
-    shapes = _shapes(architecture)
+    shapes, strokes = _shapes(architecture), _strokes(architecture.space.operators)
     names = stage_names(architecture.space)
     columns = [
-        _kept_column(index, stage, names[index - 1], shapes[index - 1])
+        _kept_column(index, stage, names[index - 1], shapes[index - 1], strokes)
         for index, stage in enumerate(architecture.stages, start=1)
     ]
     used = {op for s in architecture.stages for edge in s.edges for op in edge.ops}
-    legend = {name: _operator_stroke(name) for name in sorted(used)}
+    legend = {name: strokes[name] for name in sorted(used)}
     return draw_columns(f"{title}\n{facts}" if title else facts, columns, legend)
 
 
@@ -119,16 +114,23 @@ def draw_space(
     return draw_columns(title, columns, legend)
 
 
-def _operator_stroke(name: str) -> Stroke:
-    index = list(cost.OPERATORS).index(name)
-    return _OPERATORS[index % len(_OPERATORS)]
+def _strokes(operators: Sequence[str]) -> dict[str, Stroke]:
+    """Of each operator; from the fifth on a line comes again, in another colour."""
+    strokes = {}
+    for number, name in enumerate(operators):
+        row, column = divmod(number, len(_COLORS))
+        line = _LINES[(column + row) % len(_LINES)]
+        strokes[name] = Stroke(_COLORS[column], *line)
+    return strokes
 
 
-def _kept_column(index: int, stage: KeptStage, name: str, shape: str) -> Column:
+def _kept_column(
+    index: int, stage: KeptStage, name: str, shape: str, strokes: Mapping[str, Stroke]
+) -> Column:
     sides = choose_sides((edge.src, edge.dst) for edge in stage.edges)
     arcs = []
     for edge in stage.edges:
-        arcs += _operator_arcs(index, edge, sides[edge.src, edge.dst])
+        arcs += _operator_arcs(index, edge, sides[edge.src, edge.dst], strokes)
     kept = stage.nodes()
     num_nodes = stage.graph.num_nodes
     return Column(
@@ -141,7 +143,9 @@ def _kept_column(index: int, stage: KeptStage, name: str, shape: str) -> Column:
     )
 
 
-def _operator_arcs(index: int, edge: KeptEdge, side: int) -> list[Arc]:
+def _operator_arcs(
+    index: int, edge: KeptEdge, side: int, strokes: Mapping[str, Stroke]
+) -> list[Arc]:
     """The operators of one connection, side by side."""
     count = len(edge.ops)
     # Straight lines spread around the middle, arcs outwards.
@@ -150,7 +154,7 @@ def _operator_arcs(index: int, edge: KeptEdge, side: int) -> list[Arc]:
         Arc(
             edge.src,
             edge.dst,
-            _operator_stroke(name),
+            strokes[name],
             side,
             shift=0.2 * (first + position),
             name=f"stage{index}-{edge.src}-{edge.dst}-{name}",

@@ -73,7 +73,7 @@ def describe_architecture(architecture: Architecture) -> dict[str, Any]:
         "params": total.params,
         "depth": architecture.depth(),
         "depth_per_stage": list(depth),
-        "ops": _count_operators(edges),
+        "ops": _count_operators(architecture, edges),
         "precursor_histogram": {
             str(distance): distances[distance]
             for distance in range(1, architecture.space.num_precursors + 1)
@@ -84,9 +84,12 @@ def describe_architecture(architecture: Architecture) -> dict[str, Any]:
     }
 
 
-def _count_operators(edges: Sequence[KeptEdge]) -> dict[str, int]:
-    """How often each known operator is there."""
-    return {name: sum(name in edge.ops for edge in edges) for name in cost.OPERATORS}
+def _count_operators(
+    architecture: Architecture, edges: Sequence[KeptEdge]
+) -> dict[str, int]:
+    """How often each operator that the architecture can have is there."""
+    names = architecture.space.operators
+    return {name: sum(name in edge.ops for edge in edges) for name in names}
 
 
 def _interleaved(edges: Sequence[KeptEdge]) -> int:
@@ -179,7 +182,7 @@ def architecture_table(architecture: Architecture, facts: Facts) -> str:
                 names[index],
                 f"{len(stage.nodes())} of {stage.graph.num_nodes}",
                 str(len(stage.edges)),
-                *map(str, _count_operators(stage.edges).values()),
+                *map(str, _count_operators(architecture, stage.edges).values()),
                 str(_interleaved(stage.edges)),
             ]
         )

@@ -3,6 +3,13 @@
 import jax
 import numpy as np
 import pytest
+from documented import follow
+
+
+@pytest.fixture
+def own_operators(tmp_path, monkeypatch):
+    """`my_operators`, as docs/own_operator.md shows it, can be imported."""
+    follow("docs/own_operator.md", tmp_path, monkeypatch)
 
 
 @pytest.fixture(scope="session")

@@ -15,6 +15,8 @@ from ifnas_jax.nn.network import Network
 from ifnas_jax.nn.supernet import Supernet
 from ifnas_jax.spaces import darts, goldnas, lchain
 
+OWN = ("sep_conv_3x3", "my_operators:sep_conv_5x5")
+
 
 def count_params(tree):
     return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(tree))
@@ -74,8 +76,10 @@ def assert_cost_is_built(architecture):
         (darts(), 8, (48, 1000, 224, 3, "imagenet")),
         (goldnas(4), 4, (4, 7, 32, 3, "small")),
         (goldnas(6, 3, 2), 6, (8, 5, 64, 1, "imagenet")),
+        (darts(3, 3, OWN), 3, (4, 3, 32, 1, "small")),
     ],
 )
+@pytest.mark.usefixtures("own_operators")
 def test_cost_of_cells_is_what_jax_builds_and_counts(space, cells, macro):
     macro = cost.Macro(*macro, cells=cells)
     assert_cost_is_built(random_architecture(cells, macro, space))
@@ -113,9 +117,15 @@ def test_auxiliary_head_is_not_counted_and_only_trains(cells):
 
 @pytest.mark.parametrize(
     ("space", "cells"),
-    [(lchain(3, (3, 4, 2)), 0), (darts(2, 3), 3), (goldnas(3, 2, 2), 3)],
-    ids=["lchain", "darts", "goldnas"],
+    [
+        (lchain(3, (3, 4, 2)), 0),
+        (darts(2, 3), 3),
+        (goldnas(3, 2, 2), 3),
+        (darts(2, 3, OWN), 3),
+    ],
+    ids=["lchain", "darts", "goldnas", "own"],
 )
+@pytest.mark.usefixtures("own_operators")
 def test_a_supernet_with_one_path_is_the_derived_network(space, cells, random_params):
     """With weights of 1 the two compute the same from the same parameters."""
     macro = dataclasses.replace(MACROS[1], cells=cells)

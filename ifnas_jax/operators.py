@@ -1,0 +1,38 @@
+"""Operators of one's own, named in a config as `module:function`.
+
+Nothing here imports JAX; a module of one's own does, once it is looked for.
+"""
+
+import importlib
+from collections.abc import Callable
+
+from ifnas_jax.errors import InputError
+
+
+def is_own(name: str) -> bool:
+    """Whether a name has the form of `my_operators:sep_conv_5x5`."""
+    module, _, function = name.partition(":")
+    return all(part.isidentifier() for part in (*module.split("."), function))
+
+
+def find(name: str) -> Callable:
+    """The function that `module:function` names; `docs/own_operator.md` says of what.
+
+    Raises:
+      InputError: the module can't be imported, or has no such function.
+    """
+    path, _, function = name.partition(":")
+    try:
+        module = importlib.import_module(path)
+    except (ImportError, SyntaxError) as error:
+        raise InputError(
+            f"operator {name!r}: module {path!r} can't be imported ({error}); correct "
+            "it or its name, and start the command in its folder, or install it."
+        ) from error
+    found = getattr(module, function, None)
+    if not callable(found):
+        raise InputError(
+            f"operator {name!r}: module {path!r} has no function {function!r}; define "
+            "it there, or correct the name."
+        )
+    return found
