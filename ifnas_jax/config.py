@@ -24,7 +24,8 @@ def default(dataset: str) -> ConfigDict:
 
     Args:
       dataset: "imagenet2012", "imagenet100", "cifar10", "fashion_mnist", "mnist5k",
-        or the TFDS name of any other image classification set.
+        "folder" (images in `data_dir`), or the TFDS name of any other image
+        classification set.
     """
     config = ConfigDict()
     config.seed = 0  # of everything random: parameters, data order, augmentation
