@@ -160,7 +160,8 @@ def test_what_can_not_be_used_is_one_sentence(case, write_operator):
 
 
 def make_config(operator, *more, path="configs/lchain4.py"):
-    fields = [f"--config.space.operators=('skip_connect', '{operator}')", *more]
+    operators = ("sep_conv_3x3", "skip_connect", operator)
+    fields = [f"--config.space.operators={operators}", *more]
     return load_config(f"{path}:mnist5k", fields)
 
 
