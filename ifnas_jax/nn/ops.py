@@ -12,25 +12,26 @@ from jax import lax
 
 from ifnas_jax.nn.normalization import EPSILON, normalized
 from ifnas_jax.nn.own import OwnOperator
-from ifnas_jax.nn.primitives import depthwise_conv_3x3, pointwise_conv
+from ifnas_jax.nn.primitives import depthwise_conv, pointwise_conv
 
 # Of the running statistics, as in the reference.
 MOMENTUM = 0.9
 
 
-class DepthwiseConv3x3(nn.Module):
-    """`depthwise_conv_3x3` with a learned kernel, no bias."""
+class DepthwiseConv(nn.Module):
+    """`depthwise_conv` with a learned kernel of odd size, no bias."""
 
+    size: int
     dtype: jnp.dtype = jnp.float32
     stride: int = 1
 
     @nn.compact
     def __call__(self, x):
         """[batch, height, width, channels] to [batch, h, w, channels]."""
-        shape = (3, 3, 1, x.shape[-1])
+        shape = (self.size, self.size, 1, x.shape[-1])
         kernel = self.param("kernel", nn.initializers.lecun_normal(), shape)
         kernel = kernel.astype(self.dtype)
-        return depthwise_conv_3x3(x.astype(self.dtype), kernel, self.stride)
+        return depthwise_conv(x.astype(self.dtype), kernel, self.stride)
 
 
 class PointwiseConv(nn.Module):
@@ -121,7 +122,7 @@ class Sep(nn.Module):
     def __call__(self, x, train: bool):
         """[batch, height, width, channels] to [batch, h, w, features]."""
         x = nn.relu(x)
-        x = DepthwiseConv3x3(self.dtype, self.stride, name="depthwise")(x)
+        x = DepthwiseConv(3, self.dtype, self.stride, name="depthwise")(x)
         x = PointwiseConv(self.features, self.dtype, name="point")(x)
         return BatchNorm(self.dtype, self.sync, name="norm")(x, train)
 

@@ -18,31 +18,32 @@ DIMENSIONS = ("NHWC", "HWIO", "NHWC")
 
 def _native(x: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
     """The depthwise convolution as one XLA convolution."""
+    side = kernel.shape[0] // 2
     return lax.conv_general_dilated(
         x,
         kernel,
         window_strides=(stride, stride),
-        padding=((1, 1), (1, 1)),
+        padding=((side, side), (side, side)),
         dimension_numbers=DIMENSIONS,
         feature_group_count=x.shape[-1],
     )
 
 
-def _windows(x: jax.Array, stride: int = 1) -> list[jax.Array]:
-    """The nine shifted copies of x that a 3×3 kernel sees, row by row."""
-    height, width = x.shape[1:3]
-    padded = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
+def _windows(x: jax.Array, size: int, stride: int = 1) -> list[jax.Array]:
+    """The shifted copies of x that a kernel of size × size sees, row by row."""
+    (height, width), side = x.shape[1:3], size // 2
+    padded = jnp.pad(x, ((0, 0), (side, side), (side, side), (0, 0)))
     return [
         padded[:, i : i + height : stride, j : j + width : stride]
-        for i in range(3)
-        for j in range(3)
+        for i in range(size)
+        for j in range(size)
     ]
 
 
 def _shifted(x: jax.Array, kernel: jax.Array, stride: int = 1) -> jax.Array:
-    """The same as `_native`, as nine multiply-adds that XLA fuses into one loop."""
-    taps = kernel.reshape(9, -1)
-    windows = _windows(x, stride)
+    """The same as `_native`, as multiply-adds that XLA fuses into one loop."""
+    taps = kernel.reshape(-1, kernel.shape[-1])
+    windows = _windows(x, kernel.shape[0], stride)
     return sum(window * tap for window, tap in zip(windows, taps, strict=True))
 
 
@@ -59,32 +60,34 @@ def _shifted_input_grad(x, kernel, grad, stride: int) -> jax.Array:
     return _shifted(grad, kernel[::-1, ::-1])
 
 
-def _shifted_kernel_grad(x: jax.Array, grad: jax.Array, stride: int) -> jax.Array:
-    """Gradient with respect to the kernel: nine sums over batch, height and width.
+def _shifted_kernel_grad(
+    x: jax.Array, grad: jax.Array, size: int, stride: int
+) -> jax.Array:
+    """Gradient with respect to the kernel: sums over batch, height and width.
 
     One variadic reduction over the width reads x and grad once and is split over the
     cores by batch and height; the small rest is summed after it.
     """
-    products = [(w * grad).astype(jnp.float32) for w in _windows(x, stride)]
-    zeros = [jnp.zeros((), jnp.float32)] * 9
+    products = [(w * grad).astype(jnp.float32) for w in _windows(x, size, stride)]
+    zeros = [jnp.zeros((), jnp.float32)] * len(products)
     add = lambda a, b: [p + q for p, q in zip(a, b, strict=True)]  # noqa: E731
     rows = lax.reduce(products, zeros, add, dimensions=(2,))
     sums = jnp.stack([row.sum(axis=(0, 1)) for row in rows])
-    return sums.reshape(3, 3, 1, -1).astype(x.dtype)
+    return sums.reshape(size, size, 1, -1).astype(x.dtype)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
-def depthwise_conv_3x3(x: jax.Array, kernel: jax.Array, stride: int = 1) -> jax.Array:
-    """Depthwise 3×3 convolution, zero padded.
+def depthwise_conv(x: jax.Array, kernel: jax.Array, stride: int = 1) -> jax.Array:
+    """Depthwise convolution with a kernel of odd size, zero padded.
 
-    XLA's CPU backend runs a depthwise convolution 25 to 55 times slower than the nine
-    shifted multiply-adds used there; other platforms keep the convolution. The
-    gradients are written out because those that JAX derives from shifted sums are
-    slow (they scatter into the padded image).
+    XLA's CPU backend runs one of 3×3 25 to 55 times slower than the nine shifted
+    multiply-adds used there; other platforms keep the convolution. The gradients are
+    written out because those that JAX derives from shifted sums are slow (they scatter
+    into the padded image).
 
     Args:
       x: [batch, height, width, channels].
-      kernel: [3, 3, 1, channels].
+      kernel: [size, size, 1, channels].
       stride: of both directions.
 
     Returns:
@@ -112,7 +115,7 @@ def _depthwise_backward(stride, residuals, grad):
 
     def shifted(x, kernel, grad):
         d_x = _shifted_input_grad(x, kernel, grad, stride)
-        return d_x, _shifted_kernel_grad(x, grad, stride)
+        return d_x, _shifted_kernel_grad(x, grad, kernel.shape[0], stride)
 
     def native(x, kernel, grad):
         return jax.vjp(lambda x, k: _native(x, k, stride), x, kernel)[1](grad)
@@ -120,7 +123,7 @@ def _depthwise_backward(stride, residuals, grad):
     return lax.platform_dependent(x, kernel, grad, cpu=shifted, default=native)
 
 
-depthwise_conv_3x3.defvjp(_depthwise_forward, _depthwise_backward)
+depthwise_conv.defvjp(_depthwise_forward, _depthwise_backward)
 
 
 @jax.custom_vjp

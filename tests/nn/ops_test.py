@@ -11,11 +11,12 @@ from ifnas_jax.nn import normalization, ops, primitives
 
 
 def convolution(x, kernel, stride):
+    side = kernel.shape[0] // 2
     return lax.conv_general_dilated(
         x,
         kernel,
         (stride, stride),
-        [(1, 1), (1, 1)],
+        [(side, side), (side, side)],
         dimension_numbers=("NHWC", "HWIO", "NHWC"),
         feature_group_count=x.shape[-1],
     )
@@ -23,13 +24,18 @@ def convolution(x, kernel, stride):
 
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize(
-    "shape", [(2, 7, 7, 3), (2, 6, 6, 3), (3, 5, 8, 4), (1, 1, 1, 2)]
+    ("shape", "size"),
+    [
+        *((shape, 3) for shape in [(2, 7, 7, 3), (2, 6, 6, 3), (1, 1, 1, 2)]),
+        ((3, 5, 8, 4), 3),
+        ((2, 6, 7, 3), 5),
+    ],
 )
-def test_depthwise_equals_the_convolution_in_value_and_gradients(shape, stride):
+def test_depthwise_equals_the_convolution_in_value_and_gradients(shape, size, stride):
     keys = jax.random.split(jax.random.key(0), 3)
     x = jax.random.normal(keys[0], shape)
-    kernel = jax.random.normal(keys[1], (3, 3, 1, shape[-1]))
-    depthwise = jax.jit(lambda x, k: primitives.depthwise_conv_3x3(x, k, stride))
+    kernel = jax.random.normal(keys[1], (size, size, 1, shape[-1]))
+    depthwise = jax.jit(lambda x, k: primitives.depthwise_conv(x, k, stride))
     ours, pull = jax.vjp(depthwise, x, kernel)
     theirs, expected_pull = jax.vjp(lambda x, k: convolution(x, k, stride), x, kernel)
     cotangent = jax.random.normal(keys[2], theirs.shape)
@@ -49,7 +55,7 @@ def test_only_the_cpu_leaves_the_native_convolution(platform, convolutions, stri
     @jax.jit
     def gradient(x, kernel):
         y, pull = jax.vjp(
-            lambda x, k: primitives.depthwise_conv_3x3(x, k, stride), x, kernel
+            lambda x, k: primitives.depthwise_conv(x, k, stride), x, kernel
         )
         return y, pull(y)
 

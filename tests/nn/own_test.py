@@ -82,8 +82,8 @@ def test_partial_channels_take_it_where_a_cell_reduces():
     weights = [stage.astype(jnp.float32) for stage in active]
     logits = jax.eval_shape(net.apply, params, weights, active, jnp.zeros((2, 8, 8, 1)))
     assert logits.shape == (2, 5)
-    kernel = params["strided"][1][OWN]["operator"]["Conv_1"]["kernel"]
-    assert kernel.shape == (2, 2, 1, 1, 4, 4)
+    kernel = params["strided"][1][OWN]["operator"]["PointwiseConv_0"]["kernel"]
+    assert kernel.shape == (2, 2, 4, 4)
 
 
 def test_pricing_starts_no_device():
