@@ -206,7 +206,7 @@ REFUSED = [
         {"method": "dnas", "sampling.loop_warmup": False},
         "sampling.loop_warmup is False, .* set it to True, or method to 'ifnas'",
     ),
-    ("lchain4", {"space.operators": ("pool",)}, "space.operators is 'pool'; choose"),
+    ("lchain4", {"space.operators": ("pool",)}, "operator 'pool' is unknown; choose"),
 ]
 
 
