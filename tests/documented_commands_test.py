@@ -1,4 +1,4 @@
-"""Every command that README.md and docs/ show is one that its program takes.
+"""Every command that a README and docs/ show is one that its program takes.
 
 A block with other programs is marked: `documented.MARKS`.
 """
@@ -17,7 +17,8 @@ from ifnas_jax.flags import load_config
 from ifnas_jax.validation import check_overrides, validate
 
 SCRIPTS = importlib.metadata.entry_points(group="console_scripts")
-PAGES = ["README.md", *(f"docs/{path.name}" for path in sorted(ROOT.glob("docs/*.md")))]
+PAGES = ["README.md", "launch/README.md"]
+PAGES += [f"docs/{path.name}" for path in sorted(ROOT.glob("docs/*.md"))]
 
 
 def shown(page):
