@@ -22,6 +22,7 @@ from benchmarks.search_step import PAPER, SMALL
 from benchmarks.step_figure import line, settings
 from ifnas_jax import config as config_lib
 from ifnas_jax import cost
+from ifnas_jax.errors import InputError
 from ifnas_jax.files import read_json, read_rows
 from ifnas_jax.methods import make_method
 from ifnas_jax.methods.sampling import modulus
@@ -46,7 +47,8 @@ def active_madds(config) -> tuple[int, float, int]:
         cost.network_cost(space, macro, [stage.active[i] for stage in stacked]).madds
         for i in range(len(stacked[0].active))
     ]
-    schedule = search_schedule(config, IMAGES, modulus(config, space) + 1)
+    images = round(IMAGES * (1 - config.dataset.valid_fraction))
+    schedule = search_schedule(config, images, modulus(config, space) + 1)
     # A search is a whole number of loops.
     steps = range(schedule.loop)
     loop = [madds[int(schedule.mask(schedule.sampled + step))] for step in steps]
@@ -54,13 +56,19 @@ def active_madds(config) -> tuple[int, float, int]:
 
 
 def of_setting(rows, num_precursors: int, nodes: tuple[int, ...]):
-    """The rows of one network, at the width of a search and batches of 32."""
+    """The rows of one network, at the width of a search and batches of 32.
+
+    Raises:
+      InputError: there are none.
+    """
     wanted = num_precursors, list(nodes), 16, 32
     names = "num_precursors", "nodes", "width", "batch"
-    return next(
-        group
-        for group in settings(rows)
-        if tuple(group[0][name] for name in names) == wanted
+    for group in settings(rows):
+        if tuple(group[0][name] for name in names) == wanted:
+            return group
+    raise InputError(
+        f"the rows have no network of L = {num_precursors}, nodes {tuple(nodes)}, "
+        "width 16 and batch 32; measure it with benchmarks.search_step."
     )
 
 
@@ -70,7 +78,7 @@ def table(rows) -> str:
     lines = [
         "| L | nodes | whole network | a mean step | of it | FLOPs of the search | "
         "hours, 2 CPU cores | "
-        + " | ".join(f"hours, {name}" for name in MACHINES)
+        + " | ".join(f"hours of computing, {name}" for name in MACHINES)
         + " |",
         "|---" * (7 + len(MACHINES)) + "|",
     ]
@@ -99,7 +107,8 @@ def of_run(rows, workdir: str) -> str:
     config = config_lib.default(stored["dataset"]["name"])
     config.update(stored)
     space, macro = config_lib.space(config), config_lib.search_macro(config)
-    start, slope = line(of_setting(rows, 4, SMALL))
+    fields = config.space.num_precursors, config.space.nodes
+    start, slope = line(of_setting(rows, *fields))
     method, kept = make_method(config, space), space.full()
     removals = read_rows(at("prunings.jsonl"))
     seconds, before = 0.0, 0

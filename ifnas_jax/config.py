@@ -94,8 +94,8 @@ def default(dataset: str) -> ConfigDict:
     search.batch_size = 256  # over all devices
     search.accumulate = 1  # parts of a device's batch, one after the other in memory
     # loops: over the active pairs, whichever these are. branches: a program of its own
-    # for each group, which compiles much longer; for GPUs, where loops may wait for the
-    # host (docs/cost.md).
+    # for each group (one in all for methods that don't sample), which compiles much
+    # longer; for GPUs, where loops may wait for the host (docs/cost.md).
     search.skipping = "loops"
     search.weights_epochs = 20.0  # ω only
     search.beta_epochs = 10.0  # then ω and β

@@ -8,6 +8,7 @@ program on the same arguments, and meet in every step.
 import itertools
 import json
 import os
+import platform
 import signal
 import sys
 from collections.abc import Callable
@@ -228,9 +229,20 @@ def shard(batch: Any) -> Any:
 def describe_devices() -> dict[str, Any]:
     """What the run computes on, for its result."""
     device = jax.devices()[0]
+    kind = _processor() if device.platform == "cpu" else device.device_kind
     return {
         "platform": device.platform,
-        "kind": device.device_kind,
+        "kind": kind,
         "count": jax.device_count(),
         "processes": jax.process_count(),
     }
+
+
+def _processor() -> str:
+    """The model of the CPU, which JAX does not know."""
+    if os.path.exists("/proc/cpuinfo"):
+        with open("/proc/cpuinfo") as file:
+            for line in file:
+                if line.startswith("model name"):
+                    return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()

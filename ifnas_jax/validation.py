@@ -64,8 +64,9 @@ def validate(config: ConfigDict) -> None:
     drawn = config.method in ("random", "randomws")
     if config.search.skipping == "branches" and drawn:
         raise InputError(
-            f"search.skipping is 'branches', but method {config.method!r} has no "
-            "groups to make branches for; set it to 'loops'."
+            f"search.skipping is 'branches', but method {config.method!r} draws "
+            "what it trains, so there is nothing to make branches for; set it to "
+            "'loops'."
         )
     _check_space(config)
     _check_derivation(config)

@@ -1,5 +1,7 @@
 """The architecture's gradient against central differences."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,6 +11,7 @@ from plain_loop import loop_over_the_graph
 from ifnas_jax import bilevel
 from ifnas_jax import config as config_lib
 from ifnas_jax.cost import Macro
+from ifnas_jax.masks import backbone
 from ifnas_jax.methods import make_method
 from ifnas_jax.nn.supernet import Supernet
 from ifnas_jax.training import cross_entropy, jit_once
@@ -139,8 +142,16 @@ SPACES = {
 }
 
 
-@pytest.mark.parametrize("name", SPACES)
-def test_through_the_super_network(name):
+def branches_of(space):
+    """The chain alone, and the whole network."""
+    kept = space.full()
+    return tuple(backbone(stage) for stage in kept), kept
+
+
+@pytest.mark.parametrize(
+    ("name", "branches"), [("lchain", False), ("darts", False), ("lchain", True)]
+)
+def test_through_the_super_network(name, branches):
     """Against plain reverse mode through the virtual step, without the custom loop.
 
     Not against differences: ReLUs make the virtual step jump as α moves.
@@ -180,7 +191,8 @@ def test_through_the_super_network(name):
 
         return [loss_on(*batch) for batch in batches]
 
-    ours = losses(lambda w, weights, images: net.apply(w, weights, active, images))
+    own = dataclasses.replace(net, branches=branches_of(space) if branches else ())
+    ours = losses(lambda w, weights, images: own.apply(w, weights, active, images))
     plain = losses(
         lambda w, weights, images: loop_over_the_graph(net, w, weights, active, images)
     )

@@ -198,6 +198,11 @@ REFUSED = [
     ("lchain1", {"sampling.interleaved": 2}, "sampling.interleaved is 2, .* to 0"),
     (
         "lchain4",
+        {"method": "randomws", "search.skipping": "branches"},
+        "search.skipping is 'branches', .* set it to 'loops'",
+    ),
+    (
+        "lchain4",
         {"method": "randomws", "sampling.warmup_sampling": False},
         "sampling.warmup_sampling is False, .* set it to True",
     ),

@@ -3,7 +3,8 @@
 The loops of `pairs.py` are as long as data says, and on a GPU the host may have to read
 that length at every turn. Here the pairs of a branch are static, so that nothing is
 read but which branch is taken, once a step; the pairs of a node run as one batched
-operator; and the program grows with the nodes and the groups. The results are the same
+operator; and the program grows with the nodes and the groups. On the way back the
+branch is computed again, and all that is in it kept meanwhile. The results are the same
 up to rounding.
 """
 
@@ -51,7 +52,13 @@ def switched(apply: Callable, branches: Sequence[Kept]) -> Callable:
 
     Returns:
       The same function, where `active` is data.
+
+    Raises:
+      ValueError: the last branch lacks pairs of another one.
     """
+    for own, *others in zip(branches[-1], *branches, strict=True):
+        if any((other & ~own).any() for other in others):
+            raise ValueError("the last branch must have all pairs")
 
     def run(branch):
         static = list(branch)
@@ -59,19 +66,20 @@ def switched(apply: Callable, branches: Sequence[Kept]) -> Callable:
 
     runs = [run(branch) for branch in branches]
 
-    # Differentiated branch by branch: JAX would keep what each of them has to.
-    @jax.custom_vjp
-    def chosen(index, params, weights, images):
-        return lax.switch(index, runs, params, weights, images)
+    def value(index, *arguments):
+        firsts = [functools.partial(_value, one) for one in runs]
+        return lax.switch(index, firsts, *arguments)
 
-    def forward(index, params, weights, images):
-        return chosen(index, params, weights, images), (index, params, weights, images)
+    def forward(index, *arguments):
+        return value(index, *arguments), (index, *arguments)
 
     def backward(residuals, grad):
         index, *arguments = residuals
         pulls = [functools.partial(_pull_back, one) for one in runs]
         return None, *lax.switch(index, pulls, grad, *arguments)
 
+    # Differentiated branch by branch: JAX would keep what each of them has to.
+    chosen = jax.custom_vjp(value)
     chosen.defvjp(forward, backward)
 
     def switched_apply(params, weights, active, images):
@@ -80,6 +88,12 @@ def switched(apply: Callable, branches: Sequence[Kept]) -> Callable:
         return chosen(index, params, weights, images)
 
     return switched_apply
+
+
+def _value(run, *arguments):
+    # By way of the gradients that operators have of their own making, so that the whole
+    # can be differentiated forwards, as second order does.
+    return jax.vjp(run, *arguments)[0]
 
 
 def _pull_back(run, grad, *arguments):
@@ -124,7 +138,8 @@ def add_static_pairs(
             x = sources[columns]
         own = jax.tree.map(operator.itemgetter((row, columns)), params[o])
         y = jax.vmap(operators[o].apply)(own, x)
-        weight = weights[row, columns, o].astype(y.dtype)
-        y = weight.reshape(-1, *[1] * (y.ndim - 1)) * y
-        nodes[before + row] = nodes[before + row] + y.sum(axis=0)
+        # In float32, and so is the gradient of the weights.
+        weight = weights[row, columns, o].reshape(-1, *[1] * (y.ndim - 1))
+        total = (weight * y.astype(jnp.float32)).sum(axis=0)
+        nodes[before + row] = nodes[before + row] + total.astype(y.dtype)
     return jnp.stack(nodes)

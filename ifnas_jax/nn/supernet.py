@@ -45,7 +45,7 @@ class Supernet:
     dtype: Any = jnp.float32
     wrap: Callable[[nn.Module, int], nn.Module] | None = None
     width: Callable[[int], int] = lambda width: width
-    branches: tuple[Kept, ...] = ()
+    branches: tuple[Kept, ...] = dataclasses.field(default=(), compare=False)
 
     def operator(self, name: str, level: int, stride: int = 1) -> nn.Module:
         """The Linen module of an operator at a level's width."""

@@ -7,7 +7,13 @@ import pytest
 
 from ifnas_jax import masks as mask_lib
 from ifnas_jax.cost import Macro
-from ifnas_jax.nn.branches import distinct_branches, smallest_cover
+from ifnas_jax.nn.branches import (
+    add_static_pairs,
+    distinct_branches,
+    smallest_cover,
+    switched,
+)
+from ifnas_jax.nn.pairs import Operator, add_pairs
 from ifnas_jax.nn.supernet import Supernet
 from ifnas_jax.spaces import goldnas, lchain
 from ifnas_jax.spaces.interleaving import sampling_groups
@@ -115,6 +121,30 @@ def test_a_group_has_a_branch_of_its_own_and_the_whole_takes_the_rest():
     ]
     assert 3 in indices
     assert min(indices) < 3
+
+
+def test_the_last_branch_has_to_have_all_pairs():
+    space = lchain(3, (4, 2, 3))
+    branches = distinct_branches(loop_masks(space, space.full()))
+    switched(None, branches)
+    with pytest.raises(ValueError, match="last branch"):
+        switched(None, branches[:-1])
+
+
+def test_the_gradient_of_a_weight_is_float32_in_bfloat16():
+    """As that of the loops: many equal summands, whose sum bfloat16 can't hold."""
+    identity = Operator(lambda params, x: x)
+    nodes = jnp.ones((2, 1, 1, 1, 3001), jnp.bfloat16)
+    active = np.ones((1, 1, 1), bool)
+
+    def total(weights, add):
+        out = add((identity,), 0, ({},), weights, active, None, nodes)
+        return out[-1].astype(jnp.float32).sum()
+
+    for add in (add_static_pairs, add_pairs):
+        found = jax.grad(total)(jnp.ones((1, 1, 1)), add)
+        assert found.dtype == jnp.float32
+        assert found.item() == 3001
 
 
 def test_the_same_masks_share_a_branch():
