@@ -15,7 +15,7 @@ import pytest
 
 from ifnas_jax import architecture, export, files, training
 
-DOCS = pathlib.Path(__file__).parents[1] / "docs" / "export.md"
+ROOT = pathlib.Path(__file__).parents[1]
 
 # Whatever is installed: what is exported needs none of it.
 BLOCKED = ("ifnas_jax", "flax", "optax", "orbax", "ml_collections", "tensorflow")
@@ -251,14 +251,18 @@ def test_what_the_docs_show_runs(exported, finished, tmp_path, monkeypatch, caps
     monkeypatch.syspath_prepend(exported)
     # What counts is that it compiles soon.
     monkeypatch.setattr(jax, "jit", training.jit_once)
-    text = DOCS.read_text(encoding="utf-8")
-    ran, namespace = 0, {}
-    for code in re.findall(r"^```python\n(.*?)^```$", text, re.DOTALL | re.MULTILINE):
-        if "import torch" in code and not importlib.util.find_spec("torch"):
-            continue
-        exec(compile(code, str(DOCS), "exec"), namespace)
-        ran += 1
-    assert ran >= 3
-    assert namespace["logits"].shape == (8, 10)
-    found = architecture.load(exported / "architecture.json")
-    assert f"{found.cost().madds} {found.cost().params}" in capsys.readouterr().out
+    cost = architecture.load(exported / "architecture.json").cost()
+    for page, least, shown in (
+        ("docs/export.md", 3, f"{cost.madds} {cost.params}"),
+        ("README.md", 1, f"{cost.madds:,} MAdds, {cost.params:,} parameters"),
+    ):
+        text = (ROOT / page).read_text(encoding="utf-8")
+        blocks = re.findall(r"^```python\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+        if not importlib.util.find_spec("torch"):
+            blocks = [code for code in blocks if "import torch" not in code]
+        namespace = {}
+        for code in blocks:
+            exec(compile(code, page, "exec"), namespace)
+        assert len(blocks) >= least
+        assert namespace["logits"].shape == (8, 10)
+        assert shown in capsys.readouterr().out
