@@ -1,12 +1,12 @@
-"""Where the time of a search step goes, by kind of instruction.
+"""Where the time of a step goes, by kind of instruction.
 
-    python -m benchmarks.step_profile --json=FILE
+    python -m benchmarks.step_profile --json=FILE [--retrain]
 
-One step of the whole network of L = 4, (18, 20, 18), profiled by JAX a few times. Of
-each kind of XLA's instructions: milliseconds from their starts to their ends, how many
-were run, and their mean; profiling itself takes some of it. How many cores are busy is
-the process' own time over the clock's, without the profiler. Run it with nothing beside
-it.
+One search step of the whole network of L = 4, (18, 20, 18), or one step of retraining
+the plain chain at 224 pixels with batches of 16, profiled by JAX a few times. Of each
+kind of XLA's instructions: milliseconds from their starts to their ends, how many were
+run, and their mean; profiling itself takes some of it. How many cores are busy is the
+process' own time over the clock's, without the profiler. Run it with nothing beside it.
 """
 
 import argparse
@@ -20,11 +20,14 @@ import time
 import jax
 import numpy as np
 
+from benchmarks.retrain_step import networks
 from benchmarks.search_step import PAPER, cases, make_search
-from ifnas_jax import distributed, files, training
+from ifnas_jax import config as config_lib
+from ifnas_jax import distributed, files, retrain_step, search_step, training
 from ifnas_jax import masks as mask_lib
+from ifnas_jax.architecture import from_kept
+from ifnas_jax.flags import load_config
 from ifnas_jax.host_memory import keep_freed_memory
-from ifnas_jax.search_step import initial_state, make_step
 
 STEPS = 3
 # What only contains other instructions.
@@ -52,24 +55,49 @@ def times(folder: str) -> dict[str, list[float]]:
     return found
 
 
-def profile() -> dict:
-    """Profiles the step."""
+def searching() -> tuple:
+    """A compiled step of the search, and its arguments."""
     search = make_search(4, PAPER)
-    batch = {
-        "image": np.random.default_rng(0).random((32, 28, 28, 1), np.float32),
-        "label": np.arange(32, dtype=np.int32),
-    }
-    batch = training.place(distributed.shard(batch), split=True)
+    batch = place_batch(32, 28, 1)
     loop = search.method.masks(search.net.space.full(), 0)
     masks = mask_lib.stack([cases(search)["whole"]] * len(loop[0].active))
-    arguments = training.place((initial_state(search), masks, np.ones(2, np.float32)))
-    step, _ = training.compile_step(
-        make_step(search), (*arguments, batch), donate=False
-    )
+    state, mu = search_step.initial_state(search), np.ones(2, np.float32)
+    arguments = *training.place((state, masks, mu)), batch
+    step = search_step.make_step(search)
+    return training.compile_step(step, arguments, donate=False)[0], arguments
+
+
+def retraining() -> tuple:
+    """A compiled step of retraining the chain, and its arguments."""
+    config = load_config("configs/lchain4.py", ["--config.method=random"])
+    config_lib.resolve(config, None)
+    kept, space = networks(config)["chain"], config_lib.space(config)
+    architecture = from_kept(space, kept, config_lib.macro(config))
+    network = retrain_step.make_network(config, architecture)
+    optimizer = retrain_step.make_optimizer(config, 1000)
+    batch = place_batch(16, config.dataset.image_size, 3)
+    state = retrain_step.initial_state(config, network, optimizer)
+    arguments = training.place(state), batch
+    step = retrain_step.make_step(config, network, optimizer)
+    return training.compile_step(step, arguments, donate=False)[0], arguments
+
+
+def place_batch(count: int, size: int, channels: int):
+    """Random images on the devices."""
+    shape = count, size, size, channels
+    batch = {
+        "image": np.random.default_rng(0).random(shape, np.float32),
+        "label": np.arange(count, dtype=np.int32),
+    }
+    return training.place(distributed.shard(batch), split=True)
+
+
+def profile(step, arguments) -> dict:
+    """Profiles a compiled step."""
 
     def run() -> float:
         start = time.perf_counter()
-        jax.block_until_ready(step(*arguments, batch))
+        jax.block_until_ready(step(*arguments))
         return 1e3 * (time.perf_counter() - start)
 
     run()
@@ -103,9 +131,10 @@ def main(argv=None) -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--json", required=True, help="where to write it")
+    parser.add_argument("--retrain", action="store_true", help="a step of retraining")
     arguments = parser.parse_args(argv)
     keep_freed_memory()
-    found = profile()
+    found = profile(*(retraining() if arguments.retrain else searching()))
     files.write_json(arguments.json, found)
     print(
         f"step {found['step_ms']} ms, profiled {found['profiled_step_ms']} ms, "

@@ -1,6 +1,5 @@
 """One step of a search, compiled once: whatever changes over a search is data."""
 
-import dataclasses
 import functools
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
@@ -198,13 +197,11 @@ def make_validation_step(job: Search) -> Callable:
 
     Batch norm uses the batch's statistics, so batches must be full.
     """
-    # Of branches, the one that takes any masks.
-    net = dataclasses.replace(job.net, branches=job.net.branches[-1:])
 
     def validation_step(params, arch, masks, batch):
         active = [stage.active for stage in masks]
         weights = job.method.weights(arch, masks)
-        logits = net.apply(params, weights, active, batch["image"])
+        logits = job.net.apply(params, weights, active, batch["image"])
         return training.count_hits(logits, batch["label"], batch["mask"])
 
     return validation_step
