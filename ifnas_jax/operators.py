@@ -4,6 +4,7 @@ Nothing here imports JAX; a module of one's own does, once it is looked for.
 """
 
 import importlib
+import textwrap
 from collections.abc import Callable
 
 from ifnas_jax.errors import InputError
@@ -24,10 +25,12 @@ def find(name: str) -> Callable:
     path, _, function = name.partition(":")
     try:
         module = importlib.import_module(path)
-    except (ImportError, SyntaxError) as error:
+    # It is the user's own code, which may raise anything, or call sys.exit.
+    except (Exception, SystemExit) as error:
         raise InputError(
-            f"operator {name!r}: module {path!r} can't be imported ({error}); correct "
-            "it or its name, and start the command in its folder, or install it."
+            f"operator {name!r}: module {path!r} can't be imported "
+            f"({describe(error)}); correct it or its name, and start the command in "
+            "its folder, or install it."
         ) from error
     found = getattr(module, function, None)
     if not callable(found):
@@ -36,3 +39,9 @@ def find(name: str) -> Callable:
             "it there, or correct the name."
         )
     return found
+
+
+def describe(error: BaseException) -> str:
+    """The type and the message of what a user's own code raised, in one short line."""
+    message = textwrap.shorten(str(error), 200)
+    return f"{type(error).__name__}: {message}" if message else type(error).__name__

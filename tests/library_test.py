@@ -22,5 +22,6 @@ def test_importing_loads_nothing_and_pricing_no_jax():
 def test_every_public_name_is_there_and_no_other():
     for name in ifnas_jax.__all__:
         assert getattr(ifnas_jax, name).__doc__
+    assert set(ifnas_jax.__all__) < set(dir(ifnas_jax))
     with pytest.raises(AttributeError, match="no attribute 'Netwrok'"):
         _ = ifnas_jax.Netwrok

@@ -6,20 +6,15 @@ takes and returns. What it costs is counted in its trace, as JAX would build it.
 
 import functools
 import math
-import textwrap
 from typing import Any
 
-import flax.errors
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
 from ifnas_jax.cost import Cost
 from ifnas_jax.errors import InputError
-from ifnas_jax.operators import find
-
-# What JAX and Flax raise where shapes and sizes don't fit.
-_MISTAKES = (TypeError, ValueError, AssertionError, flax.errors.FlaxError)
+from ifnas_jax.operators import describe, find
 
 
 class OwnOperator(nn.Module):
@@ -74,18 +69,24 @@ def own_cost(operator: str, size: int, width: int, stride: int) -> Cost:
 
 
 def _trace(module: OwnOperator, x: jax.ShapeDtypeStruct, train: bool):
-    """Shapes of an operator's variables and of what it makes, and its program."""
+    """Shapes of an operator's variables and of what it makes, and its program.
+
+    Its variables are made for a batch of 2 and used for one of 1, as `x` is: a run
+    makes them once and uses them at several batch sizes.
+    """
+    two = jax.ShapeDtypeStruct((2, *x.shape[1:]), x.dtype)
     apply = functools.partial(module.apply, train=train, mutable=["batch_stats"])
     try:
         key = jax.eval_shape(jax.random.key, 0)
         init = functools.partial(module.init, train=True)
-        variables = jax.eval_shape(init, key, x)
+        variables = jax.eval_shape(init, key, two)
         jaxpr, (y, _) = jax.make_jaxpr(apply, return_shape=True)(variables, x)
-    except _MISTAKES as error:
-        reason = textwrap.shorten(str(error), 200) or type(error).__name__
+    # It is the user's own code, which may raise anything.
+    except Exception as error:
         raise InputError(
-            f"operator {module.operator!r} can't be applied to {x.shape} with stride "
-            f"{module.stride} ({reason}); correct its function."
+            f"operator {module.operator!r} can't be applied to {two.shape}, and with "
+            f"the same variables to {x.shape}, with stride {module.stride} "
+            f"({describe(error)}); correct its function."
         ) from error
     return variables, y, jaxpr
 

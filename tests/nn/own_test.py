@@ -107,10 +107,16 @@ BODIES = {
     "float32": ("return nn.Conv(features, (1, 1))(x)", "makes float32 where dtype is"),
     "integers": ("return x.astype('int8')", "makes int8 where dtype is bfloat16"),
     "nothing": ("x + 1", "returns a NoneType; return one array"),
-    "mixed up": ("return x @ x", "can't be applied to (1, 28, 28, 16) with stride 1 ("),
+    "mixed up": ("return x @ x", "to (1, 28, 28, 16), with stride 1 (TypeError: dot_"),
     "dropout": (
         "return nn.Dropout(0.1, deterministic=not train)(x)",
-        "can't be applied to (1, 28, 28, 16) with stride 1 (",
+        "can't be applied to (2, 28, 28, 16), and with the same variables to (1, 28, ",
+    ),
+    "misspelt": ("return relu(x)", "(NameError: name 'relu' is not defined); correct"),
+    "silent": ("raise RuntimeError", "with stride 1 (RuntimeError); correct"),
+    "per image": (
+        "return nn.LayerNorm(feature_axes=0, reduction_axes=-1, dtype=dtype)(x)",
+        "shape (1,), but the existing parameter it received has shape (2,).",
     ),
     "state": ("return Cached()(x)", "keeps cache"),
     "half": (
@@ -170,14 +176,18 @@ def make_config(operator, *more, path="configs/lchain4.py"):
     [
         ("my_operators", "space.operators: operator 'my_operators' is unknown"),
         ("my operators:conv", "is unknown; choose from"),
-        ("nowhere:conv", "module 'nowhere' can't be imported (No module named"),
-        ("torn:conv", "module 'torn' can't be imported ("),
+        ("nowhere:conv", "'nowhere' can't be imported (ModuleNotFoundError: No module"),
+        ("torn:conv", "module 'torn' can't be imported (SyntaxError: "),
+        ("broken:conv", "can't be imported (RuntimeError: two lines); correct it"),
+        ("ending:conv", "can't be imported (SystemExit: 3); correct it"),
         ("my_operators:conv", "module 'my_operators' has no function 'conv'"),
         ("math:pi", "module 'math' has no function 'pi'"),
     ],
 )
 def test_what_can_not_be_found_is_one_sentence(operator, message, tmp_path):
     (tmp_path / "torn.py").write_text("def conv(")
+    (tmp_path / "broken.py").write_text("raise RuntimeError('two\\nlines')")
+    (tmp_path / "ending.py").write_text("raise SystemExit(3)")
     with pytest.raises(InputError) as error:
         validate(make_config(operator))
     assert message in str(error.value)
@@ -189,7 +199,7 @@ def test_it_is_tried_at_the_sizes_of_the_search_too(write_operator):
         "return nn.Conv(features, (1, 1), feature_group_count=8, dtype=dtype)(x)",
     )
     validate(make_config(grouped))
-    with pytest.raises(InputError, match="can't be applied to \\(1, 28, 28, 4\\)"):
+    with pytest.raises(InputError, match="can't be applied to \\(2, 28, 28, 4\\)"):
         validate(make_config(grouped, "--config.method=pcdarts"))
 
 
