@@ -1,7 +1,7 @@
 """One readable, standalone PyTorch file for an architecture, and its weights.
 
-The file is the architecture as a literal and those classes of `torch_network.py` that
-it needs. Neither needs PyTorch to be made.
+The file is the architecture as a literal and those classes of `torch_parts.py` and
+`torch_network.py` that it needs. Neither needs PyTorch to be made.
 """
 
 import ast
@@ -17,7 +17,10 @@ import numpy as np
 from ifnas_jax.architecture import Architecture, KeptStage
 from ifnas_jax.errors import InputError
 
-_PARTS = pathlib.Path(__file__).with_name("torch_network.py")
+_TEXT = "\n".join(
+    pathlib.Path(__file__).with_name(name).read_text("utf-8")
+    for name in ("torch_parts.py", "torch_network.py")
+)
 _STEMS = {
     ("small", False): "SmallStem",
     ("imagenet", False): "ImageNetStem",
@@ -34,7 +37,7 @@ _HEADER = '''"""{summary}
     logits = network.eval()(images)
 
 Images are float32 [batch, {channels}, {size}, {size}]: values from 0 to 1, minus MEAN,
-divided by STD. Needs PyTorch alone.
+divided by STD. This file needs PyTorch alone; its weights are read by safetensors.
 """
 
 import torch
@@ -83,7 +86,7 @@ def network_source(
       InputError: an operator has no counterpart in PyTorch.
     """
     cells, macro = architecture.space.has_cells, architecture.macro
-    parts = {_defined(node): node for node in ast.parse(_PARTS.read_text()).body}
+    parts = {_defined(node): node for node in ast.parse(_TEXT).body}
     _check_operators(architecture, parts["OPERATORS"])
     inputs = "Node 0 is the stage's input."
     if cells:
@@ -135,7 +138,7 @@ def _check_operators(architecture: Architecture, table: ast.Assign) -> None:
 
 def _needed(parts: Mapping[str, ast.stmt], user: ast.Module) -> list[str]:
     """The text of what is used, and of what that uses, in the file's order."""
-    lines, found, new = _PARTS.read_text().splitlines(), set(), [user]
+    lines, found, new = _TEXT.splitlines(), set(), [user]
     while new:
         used = {x.id for node in new for x in ast.walk(node) if isinstance(x, ast.Name)}
         names = (used & parts.keys()) - found
