@@ -26,7 +26,7 @@ FORMATS = ("stablehlo", "torch", "onnx")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command line; returns its exit code."""
+    """Runs the command line: 0, 2 after bad input, or 130 after Ctrl-C."""
     arguments = _parser().parse_args(argv)
     weights = arguments.weights != "none"
     tpu.keep_quiet()
@@ -36,18 +36,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     except InputError as error:
         print(f"export: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("export: interrupted; the same command starts again.", file=sys.stderr)
+        return 130
     print(f"{arguments.out} holds the network; its README.md says how to use it.")
     return 0
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = make_parser("ifnas_jax.export", __doc__)
-    parser.add_argument(
-        "--workdir", required=True, metavar="DIR", help="of the run; it is only read"
-    )
-    parser.add_argument(
-        "--out", required=True, metavar="DIR", help="a new or empty folder"
-    )
+    parser.add_argument("--workdir", required=True, metavar="DIR", help="of the run")
+    parser.add_argument("--out", required=True, metavar="DIR", help="a new folder")
     parser.add_argument(
         "--weights",
         choices=("trained", "none"),
@@ -96,16 +95,22 @@ def export(
 
     Args:
       workdir: of the run, which is done, or without weights has searched.
-      out: a folder that is new or empty.
+      out: a new folder.
       formats: of `FORMATS`.
-      weights: whether they are exported; else "torch" is the only format.
+      weights: whether they are exported; else "torch" is the only format, which is
+        left out if an operator has no counterpart in it.
 
     Raises:
       InputError: the run is not done or damaged, an operator has no counterpart in a
-        format, or the folder holds something or can't be written.
+        format, or the folder exists or can't be written.
     """
     found = load_found(workdir)
-    _check_new(out)
+    if os.path.lexists(out):
+        raise InputError(f"--out {out!r} exists; name a new folder.")
+    missing = torch_source.without_counterpart(found.architecture)
+    if missing and not weights:
+        print(f"No network.py: PyTorch has no counterpart of {missing[0]!r}.")
+        formats = ()
     # First, since it refuses what PyTorch has no counterpart of. ONNX is made from it.
     source = _torch_source(found) if {"torch", "onnx"} & set(formats) else ""
     trained = load_trained(workdir) if weights else None
@@ -116,16 +121,6 @@ def export(
     with _new_folder(out) as folder:
         for name, content in contents.items():
             _write(os.path.join(folder, name), content)
-
-
-def _check_new(path: str) -> None:
-    try:
-        if not os.path.exists(path) or not os.listdir(path):
-            return
-        reason = "is not empty"
-    except OSError as error:
-        reason = f"cannot be used ({error.strerror})"
-    raise InputError(f"--out {path!r} {reason}; name a new folder.")
 
 
 def _torch_source(found: Found) -> str:

@@ -28,7 +28,8 @@ class Trained(NamedTuple):
     Attributes:
       network: computes in float32, and has an auxiliary head if one was trained.
       variables: "params" and "batch_stats", NumPy arrays: what `network.apply` takes.
-      top1: accuracy on the test part after the last epoch, a fraction.
+      top1: accuracy on the test part after the last epoch, a fraction, computed in the
+        dtype of the run's config.
     """
 
     network: "Network"
@@ -70,9 +71,12 @@ def load_trained(workdir: str | os.PathLike) -> Trained:
     found = load_found(workdir)
     path = os.path.join(workdir, "retrain", "summary.json")
     if not os.path.isfile(path):
+        mend = "until it is"
+        if "retrain" not in found.config.jobs:
+            mend = "with --config.jobs=\"('search', 'retrain')\""
         raise InputError(
             f"workdir {workdir!r} has no retrain/summary.json, so its network is not "
-            "trained to the end; repeat the run's command until it is, or export the "
+            f"trained to the end; repeat the run's command {mend}, or export the "
             "architecture alone, with --weights=none."
         )
     fields = {"steps": int, "architecture": int, "top1": float}

@@ -8,26 +8,58 @@ import re
 import shutil
 import subprocess
 import sys
+from importlib import metadata
 
 import jax
 import numpy as np
 import pytest
+from documented import follow
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from ifnas_jax import architecture, export, files, training
+from ifnas_jax.spaces import lchain
 
 ROOT = pathlib.Path(__file__).parents[1]
 
-# Whatever is installed: what is exported needs none of it.
-BLOCKED = ("ifnas_jax", "flax", "optax", "orbax", "ml_collections", "tensorflow")
 BLOCK = (
-    f"import sys, runpy; sys.modules.update(dict.fromkeys({BLOCKED}));"
-    "del sys.argv[0]; runpy.run_path(sys.argv[0], run_name='__main__')"
+    "import sys, runpy; sys.modules.update(dict.fromkeys(sys.argv[1].split()));"
+    "del sys.argv[:2]; runpy.run_path(sys.argv[0], run_name='__main__')"
 )
 
 
-def run_alone(path, *arguments):
-    """What a program prints, which can't import this package."""
-    command = [sys.executable, "-W", "error", "-c", BLOCK, str(path), *arguments]
+def closure(*packages):
+    """Packages, what they say they require, and so on."""
+    found, new = set(), set(packages)
+    while new:
+        found |= new
+        new = {name for package in new for name in required(package)} - found
+    return found
+
+
+def required(package):
+    try:
+        lines = metadata.requires(package) or ()
+    except metadata.PackageNotFoundError:
+        return set()
+    return {
+        canonicalize_name(one.name)
+        for one in map(Requirement, lines)
+        if one.marker is None or one.marker.evaluate({"extra": ""})
+    }
+
+
+def run_alone(packages, path, *arguments):
+    """What a program prints where these packages, and what they require, are alone."""
+    allowed = closure(*packages)
+    blocked = [
+        name
+        for name, owners in metadata.packages_distributions().items()
+        if not allowed & {canonicalize_name(owner) for owner in owners}
+    ]
+    assert {"flax", "ml_collections"} <= set(blocked)
+    names = " ".join(["ifnas_jax", *blocked])
+    command = [sys.executable, "-W", "error", "-c", BLOCK, names, str(path), *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -73,7 +105,8 @@ def stablehlo_classes(exported, digits, tmp_path_factory):
     """Of each digit, by the example that is exported."""
     path = tmp_path_factory.mktemp("images") / "images.npy"
     np.save(path, digits[0])
-    output = run_alone(exported / "load_stablehlo.py", str(path))
+    program = exported / "load_stablehlo.py"
+    output = run_alone(("jax", "flatbuffers"), program, str(path))
     return np.array(output.split(), int)
 
 
@@ -91,16 +124,19 @@ def test_what_is_exported(exported, finished):
     for key in ("top1", "madds", "params", "depth"):
         assert meta[key] == result[key]
     assert (meta["mean"], meta["std"]) == ([0.5], [0.5])
+    assert (meta["image_size"], meta["shorter_side"]) == (28, None)
+    assert meta["top1_dtype"] == "float32"
     readme = (exported / "README.md").read_text(encoding="utf-8")
     assert set(re.findall(r"^\| `(\S+)`", readme, re.MULTILINE)) == names - {
         "README.md"
     }
+    assert "TFDS's builder of mnist5k" in readme
     # Nothing of the machine or the folder that it was made in.
     content = (exported / "network.jax_export").read_bytes()
     assert not re.search(rb"\.py\b", content)
 
 
-def test_stablehlo_is_as_accurate_as_the_run_where_only_jax_is(
+def test_stablehlo_is_as_accurate_as_the_run_where_little_else_is(
     stablehlo_classes, digits, finished
 ):
     top1 = files.read_json(finished[0] / "result.json")["top1"]
@@ -149,7 +185,8 @@ images = (images - torch.tensor(MEAN)) / torch.tensor(STD)
 print(*network.eval()(images).argmax(dim=1).tolist())
 """
     )
-    classes = run_alone(program, str(tmp_path / "images.npy")).split()
+    packages = "torch", "safetensors", "numpy"
+    classes = run_alone(packages, program, str(tmp_path / "images.npy")).split()
     # Up to rounding, which may decide between two classes.
     assert (np.array(classes, int) == stablehlo_classes).mean() > 0.998
 
@@ -192,13 +229,33 @@ def test_an_architecture_without_weights_needs_only_a_search(finished, tmp_path)
     names = {"README.md", "architecture.json", "meta.json", "network.py"}
     assert {path.name for path in out.iterdir()} == names
     assert architecture.load(out / "architecture.json").cost().madds > 0
-    assert json.loads((out / "meta.json").read_text())["top1"] is None
+    meta = json.loads((out / "meta.json").read_text())
+    assert (meta["top1"], meta["top1_dtype"]) == (None, None)
+
+
+def test_an_operator_of_ones_own_goes_without_pytorch(
+    finished, tmp_path, monkeypatch, capsys
+):
+    own = "my_operators:sep_conv_5x5"
+    workdir = copy_of(finished[0], tmp_path / "run", "retrain")
+    follow("docs/own_operator.md", tmp_path, monkeypatch)
+    path = workdir / "search" / "architecture.json"
+    space = lchain(1, (1, 1, 1), operators=(own,))
+    macro = architecture.load(path).macro
+    architecture.from_kept(space, space.full(), macro).save(path)
+    arguments = f"--workdir={workdir}", f"--out={tmp_path}/out", "--weights=none"
+    assert export.main(arguments) == 0
+    assert f"No network.py: PyTorch has no counterpart of {own!r}." in (
+        capsys.readouterr().out
+    )
+    names = {"README.md", "architecture.json", "meta.json"}
+    assert set(os.listdir(tmp_path / "out")) == names
+    assert f"`{own}` has no counterpart" in (tmp_path / "out/README.md").read_text()
 
 
 BAD = {
     "no run": (["search", "config.json"], [], "is no run: it has no config.json"),
     "searching": (["search/architecture.json"], [], "its search is not done"),
-    "training": (["retrain/summary.json"], [], "not trained to the end"),
     "no checkpoint": (["retrain/checkpoints"], [], "cannot be read"),
     "weights": ([], ["--weights=none", "--format=stablehlo"], "holds the weights"),
     "format": ([], ["--format=stablehlo,keras"], "--format is 'stablehlo,keras'"),
@@ -228,12 +285,35 @@ def refused(capsys, arguments, words):
     assert error.count("\n") == 1
 
 
-def test_a_folder_that_is_not_empty_is_left_alone(finished, tmp_path, capsys):
-    (tmp_path / "note").write_text("mine")
-    for out, words in ((tmp_path, "is not empty"), (tmp_path / "note", "cannot be")):
-        refused(capsys, [f"--workdir={finished[0]}", f"--out={out}"], words)
-    assert (tmp_path / "note").read_text() == "mine"
-    assert os.listdir(tmp_path) == ["note"]
+def test_what_exists_is_left_alone(finished, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "link").symlink_to("nothing")
+    for out in (".", "link", tmp_path):
+        refused(capsys, [f"--workdir={finished[0]}", f"--out={out}"], "exists; name")
+    assert os.listdir(tmp_path) == ["link"]
+
+
+def test_ctrl_c_is_one_sentence(monkeypatch, capsys):
+    def interrupt(*unused):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(export, "export", interrupt)
+    assert export.main(["--workdir=a", "--out=b"]) == 130
+    assert capsys.readouterr().err.startswith("export: interrupted; ")
+
+
+@pytest.mark.parametrize(
+    ("jobs", "mend"),
+    [
+        (["search", "retrain"], "command until it is, or"),
+        (["search"], "command with --config.jobs=\"('search', 'retrain')\", or"),
+    ],
+)
+def test_what_an_untrained_run_needs(jobs, mend, finished, tmp_path, capsys):
+    workdir = copy_of(finished[0], tmp_path / "run", "retrain")
+    config = files.read_json(workdir / "config.json")
+    files.write_json(workdir / "config.json", {**config, "jobs": jobs})
+    refused(capsys, [f"--workdir={workdir}", f"--out={tmp_path}/out"], mend)
 
 
 def test_weights_of_another_architecture_are_refused(finished, tmp_path, capsys):
@@ -248,7 +328,8 @@ def test_what_the_docs_show_runs(exported, finished, tmp_path, monkeypatch, caps
     (tmp_path / "runs" / "first").symlink_to(finished[0])
     (tmp_path / "exported").symlink_to(exported)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(exported)
+    # What the page adds goes again.
+    monkeypatch.setattr(sys, "path", [*sys.path])
     # What counts is that it compiles soon.
     monkeypatch.setattr(jax, "jit", training.jit_once)
     cost = architecture.load(exported / "architecture.json").cost()

@@ -6,22 +6,24 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from ifnas_jax.architecture import Architecture
+from ifnas_jax.formats import torch_source
 
-_README = """# {title}
+_README = """# A network found by ifnas_jax
 
-{summary}. {accuracy}
+{summary}. {state}
 
 `python -m ifnas_jax.export` wrote this folder. To make an input of an image,
 {preparation},
 with {channels}, and divide the values by 255.{shift}
-(`meta.json` says so too.)
+
+Of the outputs, number i is of the i-th class in {classes}.
 
 | file | |
 |---|---|
 {files}
 """
 
-_LOADING = '''"""Classifies images with network.jax_export. Needs only JAX.
+_LOADING = '''"""Classifies images with network.jax_export. Needs jax and flatbuffers.
 
     python load_stablehlo.py IMAGES.npy
 
@@ -49,7 +51,7 @@ _FILES = {
     "network.jax_export": "the trained network as StableHLO, by `jax.export`, for CPU, "
     "CUDA and TPU: images [batch, {size}, {size}, {channels}] of values from 0 to 1 to "
     "logits",
-    "load_stablehlo.py": "runs it, with JAX alone",
+    "load_stablehlo.py": "runs it; needs jax and flatbuffers",
     "network.onnx": "the trained network as ONNX: `images` [batch, {channels}, {size}, "
     "{size}] of values from 0 to 1 to `logits`",
     "meta.json": "sizes, normalisation and accuracy, for programs",
@@ -86,25 +88,58 @@ def meta(
         "classes": list(data.classes) or None,
         "image_size": data.image_size,
         "channels": data.channels,
-        "resize": _preparation(data),
+        "shorter_side": _shorter_side(data),
         "mean": mean,
         "std": std,
         "madds": total.madds,
         "params": total.params,
         "depth": architecture.depth(),
         "top1": top1,
+        "top1_dtype": None if top1 is None else config.dtype,
     }
 
 
+def _shorter_side(data: ConfigDict) -> int | None:
+    """What it is resized to before the middle is cut out; None: nothing is cut off.
+
+    As `data.augment.eval_transform` does it.
+    """
+    return round(data.image_size * 256 / 224) if data.crop == "resized" else None
+
+
 def _preparation(data: ConfigDict) -> str:
-    """As `data.augment.eval_transform` does it."""
-    size = data.image_size
-    if data.crop == "resized":
+    size, side = data.image_size, _shorter_side(data)
+    if side:
         return (
-            f"resize the shorter side to {round(size * 256 / 224)} pixels (bilinear, "
-            f"antialiased) and cut out the middle {size} × {size}"
+            f"resize the shorter side to {side} pixels (bilinear, antialiased) and cut "
+            f"out the middle {size} × {size}"
         )
     return f"resize to {size} × {size} pixels (bilinear, antialiased)"
+
+
+def _classes(data: ConfigDict) -> str:
+    """Where the names of the classes are, in the order of the outputs."""
+    if data.classes:
+        return "`classes` of `meta.json`"
+    if data.name == "folder":
+        return "the sorted names of the folders of images"
+    return f"`info.features['label'].names` of TFDS's builder of {data.name}"
+
+
+def _state(config: ConfigDict, architecture: Architecture, top1: float | None) -> str:
+    """Whether it is trained, and how well."""
+    if top1 is not None:
+        return (
+            f"Trained; {100 * top1:.2f} % of the test part right after the last epoch, "
+            f"computed in {config.dtype}."
+        )
+    missing = torch_source.without_counterpart(architecture)
+    if missing:
+        return (
+            "It has no weights here, and no PyTorch code, as the operator "
+            f"`{missing[0]}` has no counterpart in PyTorch."
+        )
+    return "It has no weights here."
 
 
 def readme(
@@ -117,24 +152,19 @@ def readme(
     data = config.dataset
     mean, std = normalisation(data)
     sizes = {"size": data.image_size, "channels": data.channels}
-    accuracy = "It has no weights here."
-    if top1 is not None:
-        accuracy = (
-            f"Trained; {100 * top1:.2f} % of the test part right after the last epoch."
-        )
     shift = ""
     if "network.py" in files:
         shift = f"\nFor `network.py`, also subtract {mean} and divide by {std}."
     rows = [f"| `{n}` | {_FILES[n].format(**sizes)} |" for n in _FILES if n in files]
     return _README.format(
-        title="A network found by ifnas_jax",
         summary=summary(config, architecture),
-        accuracy=accuracy,
+        state=_state(config, architecture, top1),
         preparation=_preparation(data),
         channels="channels red, green and blue"
         if data.channels == 3
         else "one grey channel",
         shift=shift,
+        classes=_classes(data),
         files="\n".join(rows),
     )
 

@@ -86,8 +86,12 @@ def network_source(
       InputError: an operator has no counterpart in PyTorch.
     """
     cells, macro = architecture.space.has_cells, architecture.macro
-    parts = {_defined(node): node for node in ast.parse(_TEXT).body}
-    _check_operators(architecture, parts["OPERATORS"])
+    parts = _parts()
+    for operator in without_counterpart(architecture):
+        raise InputError(
+            f"operator {operator!r} has no counterpart in PyTorch; export with "
+            "--format=stablehlo."
+        )
     inputs = "Node 0 is the stage's input."
     if cells:
         inputs = (
@@ -111,6 +115,13 @@ def network_source(
     return "\n\n\n".join([head.rstrip(), *_needed(parts, ast.parse(head))]) + "\n"
 
 
+def without_counterpart(architecture: Architecture) -> list[str]:
+    """The operators of an architecture that PyTorch has none for, sorted."""
+    known = {key.value for key in _parts()["OPERATORS"].value.keys}
+    edges = (edge for stage in architecture.stages for edge in stage.edges)
+    return sorted({op for edge in edges for op in edge.ops} - known)
+
+
 def load(source: str) -> types.ModuleType:
     """The module of a text that `network_source` returned. Needs PyTorch."""
     module = types.ModuleType("network")
@@ -118,22 +129,16 @@ def load(source: str) -> types.ModuleType:
     return module
 
 
+def _parts() -> dict[str | None, ast.stmt]:
+    """The classes and constants of `_TEXT` by name, in its order."""
+    return {_defined(node): node for node in ast.parse(_TEXT).body}
+
+
 def _defined(node: ast.stmt) -> str | None:
     """The name of a class, or of a constant."""
     if isinstance(node, ast.Assign):
         return node.targets[0].id
     return getattr(node, "name", None)
-
-
-def _check_operators(architecture: Architecture, table: ast.Assign) -> None:
-    known = [key.value for key in table.value.keys]
-    for stage in architecture.stages:
-        for op in (op for edge in stage.edges for op in edge.ops):
-            if op not in known:
-                raise InputError(
-                    f"operator {op!r} has no counterpart in PyTorch (those of {known} "
-                    "have); export with --format=stablehlo."
-                )
 
 
 def _needed(parts: Mapping[str, ast.stmt], user: ast.Module) -> list[str]:

@@ -76,5 +76,5 @@ def test_an_operator_without_counterpart_is_refused():
     architecture, _ = source_of("lchain")
     edge = architecture.stages[0].edges[0]
     object.__setattr__(edge, "ops", ("sep_conv_5x5",))
-    with pytest.raises(InputError, match="'sep_conv_5x5' has no counterpart"):
+    with pytest.raises(InputError, match="'sep_conv_5x5' has no counterpart in"):
         torch_source.network_source(architecture, "", (0.5,), (0.5,), False)

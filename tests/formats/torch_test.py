@@ -6,6 +6,7 @@ from networks import random_architecture, random_variables
 
 from ifnas_jax import training
 from ifnas_jax.cost import Macro
+from ifnas_jax.formats import torch_source
 from ifnas_jax.nn.network import Network
 from ifnas_jax.spaces import darts, goldnas, lchain
 
@@ -73,6 +74,14 @@ def test_weights_cover_the_whole_module_and_no_more():
     assert module.auxiliary is None
     count = sum(parameter.numel() for parameter in module.parameters())
     assert count == architecture.cost().params
+    # As docs/export.md says.
+    both = torch_source.state_dict(random_variables(Network(architecture, True)))
+    source = torch_source.network_source(architecture, "", (1.0,), (1.0,), True)
+    other = torch_source.load(source).make_network(num_classes=5, auxiliary=False)
+    state = {n: torch.tensor(x) for n, x in both.items() if ".dense." not in n}
+    missing, rest = other.load_state_dict(state, strict=False)
+    assert missing == ["classifier.dense.weight", "classifier.dense.bias"]
+    assert {name.partition(".")[0] for name in rest} == {"auxiliary"}
     del plain["params"]["classifier"]["dense"]["bias"]
     with pytest.raises(RuntimeError, match=r"classifier\.dense\.bias"):
         make_module(architecture, plain)
