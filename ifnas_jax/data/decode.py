@@ -11,7 +11,7 @@ import struct
 
 import numpy as np
 import simplejpeg
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 _MODES = {1: "L", 3: "RGB"}
 # What PIL raises on damaged or hostile files.
@@ -43,7 +43,8 @@ def decode(data: bytes, channels: int) -> np.ndarray:
         uint8 [H, W, channels].
 
     Raises:
-        DecodeError: `data` is no image, or pixels of it are missing.
+        DecodeError: `data` is no image, pixels of it are missing, or they have more
+            than 8 bits.
     """
     if data.startswith(b"\xff\xd8"):
         try:
@@ -54,7 +55,12 @@ def decode(data: bytes, channels: int) -> np.ndarray:
             # The other warnings concern no pixel, and PIL knows more formats.
     try:
         with Image.open(io.BytesIO(data)) as file:
+            if file.mode[0] in "IF":  # PIL would cut their values off at 255.
+                raise DecodeError("its values have more than 8 bits")
             return np.atleast_3d(np.array(file.convert(_MODES[channels])))
+    except UnidentifiedImageError as error:
+        # PIL's own message is the address of the bytes in memory.
+        raise DecodeError("PIL knows no such format") from error
     except _PIL_ERRORS as error:
         raise DecodeError(str(error)) from error
 

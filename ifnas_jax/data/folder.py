@@ -1,7 +1,7 @@
 """A data set from a folder of images: DIR/train/CLASS/*.jpg and DIR/test/CLASS/*.jpg.
 
 It is prepared like any TFDS set, under DIR/folder, so that it is read by index; files
-are copied as they are.
+are copied as they are, once each has been decoded.
 """
 
 from collections.abc import Iterator
@@ -10,6 +10,7 @@ from typing import Any
 import tensorflow_datasets as tfds
 from etils import epath
 
+from ifnas_jax.data.decode import DecodeError, decode
 from ifnas_jax.errors import InputError
 
 FOLDER, VERSION = "folder", "1.0.0"
@@ -51,15 +52,28 @@ class Folder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         # The key, by which TFDS shuffles, does not depend on where the folder is.
         for label, files in self._images[split].items():
             for file in files:
-                example = {"image": file.read_bytes(), "label": label}
-                yield f"{label}/{file.name}", example
+                yield f"{label}/{file.name}", {"image": _read(file), "label": label}
+
+
+def _read(file: epath.Path) -> bytes:
+    """What is in a file, if that is an image."""
+    try:
+        data = file.read_bytes()
+        decode(data, channels=3)
+    except (OSError, DecodeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(
+            f"dataset.data_dir: {file} can't be read as an image ({reason}); repair or "
+            "remove it."
+        ) from error
+    return data
 
 
 def find_folder(data_dir: str) -> tfds.core.DatasetBuilder:
     """The builder of a folder of images, or of what was prepared of it.
 
     Args:
-      data_dir: DIR; the images may be gone once they are prepared.
+      data_dir: DIR; train and test may both be gone once they are prepared.
 
     Raises:
       InputError: there are no images as above, or others than were prepared.
@@ -95,6 +109,7 @@ def _list_split(path: epath.Path) -> dict[str, list[epath.Path]]:
     for folder in sorted(path.iterdir()):
         if folder.name.startswith(".") or not folder.is_dir():
             continue
+        _check_class_name(folder)
         files = [f for f in sorted(folder.iterdir()) if not f.name.startswith(".")]
         for file in files:
             if file.suffix.lower() not in SUFFIXES:
@@ -102,8 +117,32 @@ def _list_split(path: epath.Path) -> dict[str, list[epath.Path]]:
                     f"dataset.data_dir: {file} is no image, by its name; remove it "
                     f"(the ending is one of {', '.join(SUFFIXES)})."
                 )
+            if not file.is_file():
+                raise InputError(
+                    f"dataset.data_dir: {file} is a folder, or a link to nothing; "
+                    "remove it."
+                )
+            if not _is_utf8(file.name):
+                raise InputError(
+                    f"dataset.data_dir: the name of {str(file)!r} is not UTF-8; "
+                    "rename it."
+                )
         classes[folder.name] = files
     return classes
+
+
+def _check_class_name(folder: epath.Path) -> None:
+    """Refuses a name that TFDS, which writes one a line and strips it, can't keep."""
+    name = folder.name
+    if name != name.strip() or len(name.splitlines()) > 1 or not _is_utf8(name):
+        raise InputError(
+            f"dataset.data_dir: the folder {str(folder)!r} can't name a class; rename "
+            "it to one line of UTF-8 that neither begins nor ends with a blank."
+        )
+
+
+def _is_utf8(name: str) -> bool:
+    return name.encode(errors="replace").decode() == name
 
 
 def _check_classes(root: epath.Path, images: Images) -> None:

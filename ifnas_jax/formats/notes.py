@@ -131,7 +131,7 @@ def _state(config: ConfigDict, architecture: Architecture, top1: float | None) -
     if top1 is not None:
         return (
             f"Trained; {100 * top1:.2f} % of the test part right after the last epoch, "
-            f"computed in {config.dtype}."
+            f"computed in {config.dtype} (these files: float32)."
         )
     missing = torch_source.without_counterpart(architecture)
     if missing:

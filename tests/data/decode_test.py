@@ -46,8 +46,15 @@ def test_a_cut_jpeg_is_no_image(end, share, channels, progressive):
 def test_what_is_no_image():
     png = encode(PHOTO, "PNG")
     for data in (b"", b"<html>", b"\xff\xd8", png[:40], png[: len(png) // 2]):
-        with pytest.raises(DecodeError, match=r"\w"):
+        with pytest.raises(DecodeError, match=r"\w") as error:
             decode(data, 3)
+        assert "0x" not in str(error.value)
+
+
+def test_more_than_8_bits_are_not_cut_off():
+    deep = encode(Image.fromarray(np.full((4, 4), 300, np.uint16)), "PNG")
+    with pytest.raises(DecodeError, match="more than 8 bits"):
+        decode(deep, 1)
 
 
 def test_what_follows_the_image_does_not_harm_it():

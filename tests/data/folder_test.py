@@ -1,5 +1,7 @@
 """Folders of images as data sets."""
 
+import io
+import os
 import shutil
 
 import numpy as np
@@ -104,6 +106,21 @@ def write_text(root):
     (root / "train" / "a" / "notes.txt").touch()
 
 
+def rename_classes(name):
+    """A function: gives class a this name in both parts."""
+
+    def rename(root):
+        for part in SIZES:
+            (root / part / "a").rename(root / part / name)
+
+    return rename
+
+
+def name_in_latin(root):
+    path = os.fsencode(root / "test" / "a" / "x")
+    os.rename(os.fsencode(root / "test" / "a" / "0.png"), path + b"\xe9.png")
+
+
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
@@ -113,6 +130,15 @@ def write_text(root):
         (rename_class, "class 'a' is in .*train, but not in .*test"),
         (empty_class, "none has no images"),
         (write_text, "notes.txt is no image"),
+        (rename_classes(" a "), "train/ a ' can't name a class; rename it to one line"),
+        (rename_classes("a\nc"), r"a\\nc' can't name a class"),
+        (rename_classes(os.fsdecode(b"\xe9")), r"\\udce9' can't name a class"),
+        (name_in_latin, r"x\\udce9.png' is not UTF-8"),
+        (lambda root: (root / "test/a/sub.jpg").mkdir(), "sub.jpg is a folder, or"),
+        (
+            lambda root: (root / "test/a/link.jpg").symlink_to("gone"),
+            "link.jpg is a folder, or a link to nothing; remove it",
+        ),
     ],
 )
 def test_a_folder_that_is_no_data_set_is_refused(spoil, message, open_folder, tmp_path):
@@ -122,6 +148,35 @@ def test_a_folder_that_is_no_data_set_is_refused(spoil, message, open_folder, tm
     with pytest.raises(InputError, match=message):
         open_folder(tmp_path)
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def png_of(pixels):
+    data = io.BytesIO()
+    Image.fromarray(pixels).save(data, "PNG")
+    return data.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"hello", r"\(PIL knows no such format\); repair or remove it\.$"),
+        (b"", r"\(PIL knows no such format\)"),
+        (png_of(np.zeros((9, 9, 3), np.uint8))[:-30], "can't be read as an image"),
+        (png_of(np.full((9, 9), 300, np.uint16)), "more than 8 bits"),
+    ],
+    ids=["text", "empty", "cut", "deep"],
+)
+def test_what_can_not_be_decoded_is_named_and_nothing_prepared(
+    content, message, open_folder, tmp_path
+):
+    draw(tmp_path)
+    path = tmp_path / "test" / "a" / "more.png"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=message) as error:
+        open_folder(tmp_path)
+    assert str(error.value).startswith(f"dataset.data_dir: {path} ")
+    path.unlink()
+    assert len(open_folder(tmp_path).test) == 3
 
 
 def test_a_folder_has_to_be_named(open_folder):
