@@ -1,6 +1,7 @@
 """Every command that a README and docs/ show is one that its program takes.
 
-A block with other programs is marked: `documented.MARKS`.
+Programs read their flags, and configs are made and validated; nothing is run. A block
+with other programs is marked: `documented.MARKS`.
 """
 
 import argparse
@@ -90,6 +91,15 @@ def test_commands_are_taken_as_they_are_shown(page, tmp_path, monkeypatch):
     for words, mark in shown(page):
         with monkeypatch.context() as patch:
             check(words, mark, patch)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_no_command_stands_where_it_is_not_checked(page):
+    """Such as in a block without fences, or of another language."""
+    text = (ROOT / page).read_text("utf-8")
+    text = re.sub(r"^```bash.*\n(?s:.*?)^```$", "", text, flags=re.MULTILINE)
+    text = re.sub(r"(?<!`)`(?!`)[^`]+`(?!`)", "", text)
+    assert not re.findall(r"^.*python3? -m .*$", text, re.MULTILINE)
 
 
 @pytest.mark.parametrize(

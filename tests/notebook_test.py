@@ -1,6 +1,7 @@
 """launch/colab.ipynb, run on the CPU as it is stored, on a shorter schedule."""
 
 import json
+import os
 
 import pytest
 from documented import ROOT
@@ -16,6 +17,30 @@ def printed(cell):
 
 def pictures(cell):
     return sum("image/png" in out.get("data", ()) for out in cell.outputs)
+
+
+def test_where_nothing_is_installed_it_installs_in_its_own_environment(
+    tmp_path, monkeypatch
+):
+    """Up to the commands, which are not run."""
+    notebook = nbformat.read(ROOT / "launch" / "colab.ipynb", as_version=4)
+    install = next(cell.source for cell in notebook.cells if cell.cell_type == "code")
+    ran = []
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    monkeypatch.setattr("subprocess.run", lambda words, check: ran.append(words))
+    monkeypatch.setenv("PATH", "/bin")
+    for folder in (tmp_path / "elsewhere", tmp_path / "checkout" / "launch"):
+        folder.mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    with pytest.raises(SystemExit, match="Set SOURCE first"):
+        exec(install, {})
+    assert not ran
+    monkeypatch.chdir(tmp_path / "checkout" / "launch")
+    (tmp_path / "checkout" / "setup.cfg").touch()
+    exec(install, {})
+    own = tmp_path / "checkout" / "launch" / "runs" / "env" / "bin"
+    assert ran[-1] == [own / "python", "-m", "pip", "install", "--quiet", ".."]
+    assert os.environ["PATH"] == f"{own}:/bin"
 
 
 def test_the_notebook_searches_retrains_and_exports(tiny_flags, tmp_path, monkeypatch):
