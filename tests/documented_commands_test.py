@@ -21,11 +21,16 @@ PAGES += [f"docs/{path.name}" for path in sorted(ROOT.glob("docs/*.md"))]
 
 
 def shown(page):
-    """The words and the mark of each command of a page, also of those in its text."""
+    """The words and the mark of each command of a page.
+
+    Also of those in its text, and of those whose output it shows.
+    """
     found = [
         (words, mark) for mark, text in blocks(page, "bash") for words in commands(text)
     ]
     text = (ROOT / page).read_text("utf-8")
+    for line in re.findall(r"^\$ (.*)$", text, re.MULTILINE):
+        found += [(words, "") for words in commands(line)]
     text = re.sub(r"^```(?s:.*?)^```$", "", text, flags=re.MULTILINE)
     for code in re.findall(r"`(python -m [^`]+)`", text):
         found += [(words, "") for words in commands(" ".join(code.split()))]
@@ -99,7 +104,7 @@ def test_no_command_stands_where_it_is_not_checked(page):
     text = (ROOT / page).read_text("utf-8")
     text = re.sub(r"^```bash.*\n(?s:.*?)^```$", "", text, flags=re.MULTILINE)
     text = re.sub(r"(?<!`)`(?!`)[^`]+`(?!`)", "", text)
-    assert not re.findall(r"^.*python3? -m .*$", text, re.MULTILINE)
+    assert not re.findall(r"^(?!\$ ).*python3? -m .*$", text, re.MULTILINE)
 
 
 @pytest.mark.parametrize(
