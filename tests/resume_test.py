@@ -12,6 +12,14 @@ from commands import SAME, finish, start, wait_for_rows, wait_until
 from benchmarks.kills import compare, unfinished
 from ifnas_jax import architecture, files
 
+SEARCH = {"jobs": "('search',)"}
+
+
+def assert_same_search(workdir, finished):
+    """Every file of a search to compare has the same bytes."""
+    for name in SAME[1:5]:
+        assert (workdir / name).read_bytes() == (finished / name).read_bytes(), name
+
 
 def newest(workdir, job):
     """The step of a job's newest checkpoint."""
@@ -63,11 +71,10 @@ def test_unreadable_checkpoint_falls_back_to_the_one_before(
     torn = workdir / "search/checkpoints" / str(max(steps))
     data = max((p for p in torn.rglob("*") if p.is_file()), key=os.path.getsize)
     data.write_bytes(data.read_bytes()[: data.stat().st_size // 2])
-    output = finish(start(tiny_flags(workdir, jobs="('search',)")))
+    output = finish(start(tiny_flags(workdir, **SEARCH)))
     assert "unreadable" in output
     assert (workdir / f"search/checkpoints/{max(steps)}.unreadable").is_dir()
-    for name in SAME[1:5]:
-        assert (workdir / name).read_bytes() == (finished[0] / name).read_bytes()
+    assert_same_search(workdir, finished[0])
 
 
 def test_told_to_stop_in_the_middle_of_a_loop_it_ends_with_the_same_bytes(
@@ -135,7 +142,8 @@ def test_the_weights_that_were_tested_are_saved_and_tested_again_if_their_row_is
 
 def test_a_full_disk_is_said_and_nothing_is_lost(finished, tiny_flags, tmp_path):
     """Files of a checkpoint's size can't be written, from the middle of the search."""
-    process = start(tiny_flags(tmp_path))
+    flags = tiny_flags(tmp_path, **SEARCH)
+    process = start(flags)
     wait_for_rows(process, tmp_path / "search" / "metrics.jsonl", 9)
     process.send_signal(signal.SIGTERM)
     finish(process, code=75)
@@ -144,13 +152,13 @@ def test_a_full_disk_is_said_and_nothing_is_lost(finished, tiny_flags, tmp_path)
     size = max(p.stat().st_size for p in saved.rglob("*") if p.is_file())
     # In KiB: three quarters of what the largest file takes.
     limited = ["bash", "-c", f'ulimit -S -f {size * 3 // 4096} && exec "$@"', "--"]
-    output = finish(start(tiny_flags(tmp_path), under=limited), code=4)
+    output = finish(start(flags, under=limited), code=4)
     assert "Traceback" not in output
     last = output.splitlines()[-1]
     assert "cannot write the checkpoints in" in last and "File too large" in last
     assert newest(tmp_path, "search") == step
-    finish(start(tiny_flags(tmp_path)))
-    assert not compare(tmp_path, finished[0])
+    finish(start(flags))
+    assert_same_search(tmp_path, finished[0])
 
 
 def test_a_workdir_that_cannot_be_written_is_refused(tiny_flags):
@@ -166,12 +174,13 @@ def test_a_workdir_gone_read_only_and_data_gone_are_said_and_nothing_is_lost(
     shutil.copytree(mnist5k_dir, data)
     # Root may write anywhere, unless it gives that up.
     bound = ["setpriv", "--bounding-set=-dac_override"] if os.geteuid() == 0 else []
-    process = start(tiny_flags(workdir), under=bound)
+    flags = tiny_flags(workdir, **SEARCH)
+    process = start(flags, under=bound)
     wait_for_rows(process, workdir / "search" / "metrics.jsonl", 5)
     folders = [workdir, workdir / "search", workdir / "search" / "checkpoints"]
     for folder in folders:
         folder.chmod(0o555)
-    for stopped in (process, start(tiny_flags(workdir), under=bound)):
+    for stopped in (process, start(flags, under=bound)):
         output = finish(stopped, code=4)
         assert "Traceback" not in output
         last = output.splitlines()[-1]
@@ -180,9 +189,9 @@ def test_a_workdir_gone_read_only_and_data_gone_are_said_and_nothing_is_lost(
         folder.chmod(0o755)
     for shard in data.rglob("*.array_record*"):
         shard.unlink()
-    away = tiny_flags(workdir, **{"dataset.data_dir": data})
+    away = tiny_flags(workdir, **SEARCH, **{"dataset.data_dir": data})
     output = finish(start(away), code=4)
     assert "is missing" in output.splitlines()[-1]
-    output = finish(start(tiny_flags(workdir)))
+    output = finish(start(flags))
     assert "lacks the rows" not in output
-    assert not compare(workdir, finished[0])
+    assert_same_search(workdir, finished[0])
