@@ -10,6 +10,7 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from ifnas_jax import config as config_lib
 from ifnas_jax.architecture import load
@@ -84,11 +85,11 @@ def _inspect_config(arguments: argparse.Namespace, overrides: Sequence[str]) -> 
     facts = tables.describe_space(space, macro, groups, added, sampled)
     if arguments.figure:
         # Matplotlib takes a while to import, so only for a figure.
-        from ifnas_jax.report import drawing, files
+        from ifnas_jax.report import drawing
 
         index = arguments.group
         figure = drawing.draw_space(space, groups, index, added[index])
-        files.save_as(figure, arguments.figure)
+        _save(figure, arguments.figure)
     table = tables.space_table(space, macro, facts)
     print(json.dumps(facts) if arguments.json else table)
 
@@ -97,11 +98,28 @@ def _inspect_architecture(arguments: argparse.Namespace) -> None:
     architecture = load(arguments.architecture)
     facts = tables.describe_architecture(architecture)
     if arguments.figure:
-        from ifnas_jax.report import drawing, files
+        from ifnas_jax.report import drawing
 
-        files.save_as(drawing.draw_architecture(architecture), arguments.figure)
+        _save(drawing.draw_architecture(architecture), arguments.figure)
     table = tables.architecture_table(architecture, facts)
     print(json.dumps(facts) if arguments.json else table)
+
+
+def _save(figure: Any, path: str) -> None:
+    """Writes `--figure`.
+
+    Raises:
+      InputError: it can't be written.
+    """
+    from ifnas_jax.report import files
+
+    try:
+        files.save_as(figure, path)
+    except OSError as error:
+        raise InputError(
+            f"figure {path!r} cannot be written ({error.strerror}); name a file in a "
+            "folder that exists."
+        ) from error
 
 
 if __name__ == "__main__":

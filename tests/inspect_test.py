@@ -192,6 +192,10 @@ def test_figures(capsys, architecture_file, tmp_path):
         ),
         ([f"--config={LCHAIN4}:mnist5k", "--figure=a.svg", "--group=9"], "0 to 3"),
         ([f"--config={LCHAIN4}:mnist5k", "--figure=a.pdf"], ".svg"),
+        (
+            [f"--config={LCHAIN4}:mnist5k", "--figure=absent/a.svg"],
+            "absent/a.svg' cannot be written",
+        ),
     ],
 )
 def test_bad_input_is_one_sentence(capsys, arguments, says):

@@ -147,16 +147,17 @@ def _operator_arcs(
     index: int, edge: KeptEdge, side: int, strokes: Mapping[str, Stroke]
 ) -> list[Arc]:
     """The operators of one connection, side by side."""
-    count = len(edge.ops)
-    # Straight lines spread around the middle, arcs outwards.
-    first = 0.0 if side else -(count - 1) / 2
+    gaps = len(edge.ops) - 1
+    # Straight lines spread around the middle, no wider than a node; arcs outwards.
+    first, spread = (0.0, 0.6) if side else (-gaps / 2, 0.4)
+    gap = min(0.2, spread / max(1, gaps))
     return [
         Arc(
             edge.src,
             edge.dst,
             strokes[name],
             side,
-            shift=0.2 * (first + position),
+            shift=gap * (first + position),
             name=f"stage{index}-{edge.src}-{edge.dst}-{name}",
         )
         for position, name in enumerate(edge.ops)

@@ -23,8 +23,8 @@ def save_as(figure: Figure, path: str | os.PathLike) -> None:
     """Writes a figure to one file; an SVG is the same bytes each time.
 
     Raises:
-      InputError: the suffix is neither `.svg` nor `.png`, or the file can't be
-        written.
+      InputError: the suffix is neither `.svg` nor `.png`.
+      OSError: the file can't be written.
     """
     path = os.fspath(path)
     suffix = os.path.splitext(path)[1]
@@ -37,14 +37,8 @@ def save_as(figure: Figure, path: str | os.PathLike) -> None:
     # as paths, so that they look the same wherever they are opened.
     options = {"svg.hashsalt": "ifnas", "svg.fonttype": "path"}
     metadata = {"Date": None} if suffix == ".svg" else {}
-    try:
-        with matplotlib.rc_context(options):
-            figure.savefig(path, dpi=200, metadata=metadata, facecolor="white")
-    except OSError as error:
-        raise InputError(
-            f"figure {path!r} cannot be written ({error.strerror}); name a file in a "
-            "folder that exists."
-        ) from error
+    with matplotlib.rc_context(options):
+        figure.savefig(path, dpi=200, metadata=metadata, facecolor="white")
 
 
 def pixels(figure: Figure) -> np.ndarray:

@@ -167,8 +167,27 @@ def test_a_cell_shows_the_candidates_of_its_node(name, tmp_path):
     assert len(re.findall('id="stage', svg)) == 2 * len(SPACES[name].stages)
 
 
-@pytest.mark.parametrize("name", ["figure.pdf", "figure", "absent/figure.svg"])
-def test_a_file_that_cannot_be_written_is_an_input_error(tmp_path, name):
+@pytest.mark.parametrize("name", ["lchain", "darts"])
+def test_many_operators_of_a_direct_connection_reach_its_node(monkeypatch, name):
+    operators = (SEP, SKIP, *(f"own:op_{letter}" for letter in "abc"))
+    space = {"lchain": lchain(2, (2, 1, 1), operators), "darts": darts(2, 3, operators)}
+    kept = space[name].full()
+    monkeypatch.setattr(Architecture, "cost", lambda _: cost.Cost(1, 1))
+    macro = cost.Macro(8, 10, 28, 1, "small", cells=14 if name == "darts" else 0)
+    figure = drawing.draw_architecture(from_kept(space[name], kept, macro))
+    (axes,) = figure.axes
+    nodes = [patch for patch in axes.patches if hasattr(patch, "get_radius")]
+    direct = re.compile(r"stage\d-(0-1|1-2)-")
+    lines = [patch for patch in axes.patches if direct.match(patch.get_gid() or "")]
+    assert len(lines) == sum(stage[:, 0].sum() for stage in kept) >= 20
+    for line in lines:
+        x, y = line.get_path().vertices[-1]
+        distances = [np.hypot(x - n.center[0], y - n.center[1]) for n in nodes]
+        assert min(distances) == pytest.approx(nodes[0].get_radius())
+
+
+@pytest.mark.parametrize("name", ["figure.pdf", "figure"])
+def test_a_figure_of_another_kind_is_an_input_error(tmp_path, name):
     figure = drawing.draw_architecture(make_architecture())
     with pytest.raises(InputError, match=r"figure .*; .*\.$"):
         files.save_as(figure, tmp_path / name)
