@@ -42,6 +42,11 @@ class MetricsLog:
                 self.events = Events(directory, self._file.kept, gates)
             self._page = Watch(os.path.dirname(directory), _machine)
 
+    def begin(self) -> None:
+        """Writes the page, of what the job before left."""
+        if self._primary:
+            self._page.update()
+
     def expect(self, step: int) -> None:
         """Says so if rows are missing: a row of `step` was once written.
 
@@ -86,6 +91,20 @@ def _machine() -> dict[str, Any]:
     return {"versions": result.versions(), "devices": distributed.describe_devices()}
 
 
+def progress_fields(row: Row) -> dict[str, str]:
+    """What the progress line shows of a row of a search's metrics."""
+    valid, millions = row.get("valid_accuracy"), row["madds"] / 1e6
+    return {
+        "phase": row["phase"],
+        "group": f"group {row['group']}" if row["group"] else "whole",
+        "loss": f"loss {row['loss']:.3f}",
+        "accuracy": f"acc {100 * row['accuracy']:.1f}%",
+        "valid": "" if valid is None else f"valid {100 * valid:.1f}%",
+        "edges": f"edges {row['edges']}",
+        "madds": f"{millions:.{1 if millions < 1000 else 0}f}M MAdds",
+    }
+
+
 class SearchLogs:
     """The logs under `search/`."""
 
@@ -112,16 +131,7 @@ class SearchLogs:
 
     def write(self, row: Mapping[str, Any]) -> None:
         """A row of metrics.jsonl, and what of it the progress line shows."""
-        valid = row.get("valid_accuracy")
-        self.progress = {
-            "phase": row["phase"],
-            "group": f"group {row['group']}" if row["group"] else "whole",
-            "loss": f"loss {row['loss']:.3f}",
-            "accuracy": f"acc {100 * row['accuracy']:.1f}%",
-            "valid": "" if valid is None else f"valid {100 * valid:.1f}%",
-            "edges": f"edges {row['edges']}",
-            "madds": f"{row['madds'] / 1e6:.1f}M MAdds",
-        }
+        self.progress = progress_fields(row)
         self._metrics.write(row)
 
     def write_gates(self, step: int, gates: Gates, kept: Kept) -> None:

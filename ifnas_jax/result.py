@@ -72,7 +72,9 @@ def is_done(config: ConfigDict, workdir: str) -> bool:
 def write(
     config: ConfigDict, workdir: str, versions: dict[str, str], skipped: int
 ) -> None:
-    """Writes `report/` and `result.json`, of what the jobs left.
+    """Writes `result.json`, of what the jobs left, and then `report/`.
+
+    A report that can't be drawn or written is said, and costs the result nothing.
 
     Args:
       config: as the run resolved it.
@@ -82,9 +84,9 @@ def write(
 
     Raises:
       InputError: a job's summary can't be read.
+      OSError: the result can't be written.
     """
     from ifnas_jax import distributed
-    from ifnas_jax.report.write import write_report
 
     path = os.path.join
     architecture = load(path(workdir, "search", "architecture.json"))
@@ -113,9 +115,25 @@ def write(
         "versions": versions,
         "devices": distributed.describe_devices(),
     }
-    write_report(workdir, result)
-    # Last: its presence says that the run is done.
+    # Its presence says that the run is done.
     files.write_json(path(workdir, "result.json"), result)
+    _write_report(workdir)
+
+
+def _write_report(workdir: str) -> None:
+    from absl import logging
+
+    from ifnas_jax.report.write import write_report
+
+    try:
+        write_report(workdir)
+    except Exception as error:  # Whatever it is: the run is done.
+        logging.warning(
+            "report/ can't be written (%s); the run is done: mend that, and write it "
+            "by python -m ifnas_jax.report --workdir=%s.",
+            error,
+            shlex.quote(workdir),
+        )
 
 
 def _read_summary(workdir: str, job: str) -> dict[str, Any]:

@@ -113,6 +113,7 @@ def retrain(config: ConfigDict, dataset: Dataset, workdir: str) -> None:
             closing(_batches(job, step)) as batches,
             Progress("retrain", job.total) as progress,
         ):
+            logs.begin()
             logs.expect(step - len(rows))
             progress.note("retrain: compiling ...")
             steps, seconds = _compile(job, dataset, state, batches.peek())
@@ -145,7 +146,6 @@ def _loop(job, steps, state, clock, meter, batches, writers) -> tuple[State, Clo
         state, metrics = steps.train(state, next(batches))
         meter.add(metrics)
         step += 1
-        writers.progress.update(step, **shown)
         epoch, ended = step / job.epoch, step % job.epoch == 0
         if ended or step % job.config.log_every == 0:
             row = {"step": step, "epoch": round(epoch, 4), **meter.mean(step)}
@@ -154,6 +154,7 @@ def _loop(job, steps, state, clock, meter, batches, writers) -> tuple[State, Clo
                 row |= {f"test_{key}": value for key, value in result.items()}
             writers.logs.write(row)
             shown |= _shown(row)
+        writers.progress.update(step, **shown)
         clock = clock._replace(seconds=time.perf_counter() - started)
         preempted = distributed.preempted()
         due = step == job.total or (ended and epoch % fields.checkpoint_every == 0)

@@ -141,7 +141,6 @@ def _loop(job, steps, state, host, meter, batches, writers) -> tuple[State, Prog
         state, metrics = steps.train(state, masks, placed_mu, next(batches))
         meter.add(metrics)
         step += 1
-        writers.progress.update(step, **writers.logs.progress)
         if step % schedule.period == 0:
             row = _describe(job, first, step, mu) | meter.mean(step)
             if step % schedule.loop == 0:
@@ -149,6 +148,7 @@ def _loop(job, steps, state, host, meter, batches, writers) -> tuple[State, Prog
                 masks, retained = _between_loops(job, host.kept, step)
                 row |= extra
             writers.logs.write(row | retained)
+        writers.progress.update(step, **writers.logs.progress)
         host = host._replace(seconds=time.perf_counter() - started)
         preempted = distributed.preempted()
         due = step % (schedule.loop * job.config.search.checkpoint_every) == 0

@@ -37,6 +37,15 @@ def test_a_run_leaves_what_the_contract_says(finished):
     assert not list(workdir.rglob("events.out.tfevents*"))
 
 
+def test_the_lines_that_stay_show_the_newest_numbers(finished):
+    workdir, output = finished
+    lines = {line.split()[0]: line for line in output.splitlines() if " ETA " in line}
+    last = files.read_rows(workdir / "search" / "metrics.jsonl")[-1]
+    assert f"edges {last['edges']}  {last['madds'] / 1e6:.1f}M MAdds" in lines["search"]
+    top1 = files.read_json(workdir / "result.json")["top1"]
+    assert f"test {100 * top1:.2f}%" in lines["retrain"]
+
+
 def test_metrics_and_prunings_tell_the_same_story(finished):
     workdir, _ = finished
     rows = files.read_rows(workdir / "search" / "metrics.jsonl")

@@ -1,17 +1,26 @@
 """A progress line: where a job is, what it measures, and when it will be done."""
 
 import collections
+import os
 import shutil
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TextIO
 
 _WINDOW = 30.0  # seconds of recent steps that speed and ETA come from
 _TERMINAL_INTERVAL = 0.1  # seconds between lines that overwrite each other
 _PLAIN_INTERVAL = 5.0  # seconds between lines that stay
 
-# Fields that a narrow terminal goes without, in this order.
+# How a narrow terminal says fields in fewer letters.
+_SHORTER = {
+    "group": (("group ", "g"), ("whole", "all")),
+    "accuracy": (("acc ", ""),),
+    "madds": ((" MAdds", ""),),
+    "speed": ((" it/s", "/s"), (" s/it", "s")),
+}
+
+# Fields that a narrower one goes without, in this order.
 _SPARED = (
     *("valid", "group", "speed", "accuracy", "epoch"),
     *("phase", "edges", "loss", "test", "madds", "eta"),
@@ -107,12 +116,14 @@ class Progress:
     def _fitted(self) -> str:
         """The line, without what the terminal's width has no room for."""
         # A line that fills the last column would wrap.
-        columns = shutil.get_terminal_size().columns - 1
-        fields, line = dict(self._fields), ""
+        columns = _columns(self._stream) - 1
+        forms, fields = [self._fields], _shortened(self._fields)
         for spared in ("", *_SPARED):
             fields.pop(spared, None)
+            forms.append(dict(fields))
+        for form in forms:
             for gap in ("  ", " "):
-                line = gap.join(fields.values())
+                line = gap.join(form.values())
                 if len(line) <= columns:
                     return line
         return f"{line[: columns - 1]}…"
@@ -127,6 +138,25 @@ class Progress:
         return {"speed": _rate(rate), "eta": f"ETA {_duration(left)}"}
 
 
+def _columns(stream: TextIO) -> int:
+    """Of the terminal that the stream goes to."""
+    try:
+        columns = os.get_terminal_size(stream.fileno()).columns
+    except OSError:  # It has no file, or a file that is no terminal.
+        columns = 0
+    return columns or shutil.get_terminal_size().columns
+
+
+def _shortened(fields: Mapping[str, str]) -> dict[str, str]:
+    """The same in fewer letters."""
+    shorter = dict(fields)
+    for name, words in _SHORTER.items():
+        for long, short in words:
+            if name in shorter:
+                shorter[name] = shorter[name].replace(long, short)
+    return shorter
+
+
 def _rate(rate: float) -> str:
     if rate >= 10:
         return f"{rate:.0f} it/s"
@@ -134,12 +164,12 @@ def _rate(rate: float) -> str:
 
 
 def _duration(seconds: float) -> str:
-    """1:32, 2:05:09 or 3d 04:05:09."""
+    """1:32, 2h05 or 3d04h."""
     minutes, second = divmod(max(0, round(seconds)), 60)
     hours, minute = divmod(minutes, 60)
     if not hours:
         return f"{minute}:{second:02d}"
     days, hour = divmod(hours, 24)
     if not days:
-        return f"{hour}:{minute:02d}:{second:02d}"
-    return f"{days}d {hour:02d}:{minute:02d}:{second:02d}"
+        return f"{hour}h{minute:02d}"
+    return f"{days}d{hour:02d}h"

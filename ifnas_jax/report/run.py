@@ -75,9 +75,11 @@ class Run:
     @property
     def finished(self) -> bool:
         """Whether all of its jobs are done."""
-        return self.result is not None and (
-            "retrain" not in self.config["jobs"] or self.result["top1"] is not None
-        )
+        if self.result is None:
+            return False
+        # The jobs of a finished run can be given anew, with retraining among them.
+        retrains = "retrain" in self.config["jobs"] or bool(self.retrain)
+        return self.result["top1"] is not None or not retrains
 
     @property
     def state(self) -> str:
@@ -112,12 +114,11 @@ class Run:
         return from_kept(self.space, kept, self.macro)
 
 
-def read_run(workdir: str | os.PathLike, result_: Row | None = None) -> Run:
+def read_run(workdir: str | os.PathLike) -> Run:
     """Reads a workdir.
 
     Args:
       workdir: of a run, which may be going on.
-      result_: what `result.json` is about to hold; if not given, the file's.
 
     Raises:
       InputError: it is the folder of no run, or a file in it is damaged.
@@ -143,7 +144,7 @@ def read_run(workdir: str | os.PathLike, result_: Row | None = None) -> Run:
         config,
         space,
         macro,
-        result.read(workdir) if result_ is None else result_,
+        result.read(workdir),
         load(found) if os.path.exists(found) else None,
         _rows(workdir, "search/metrics.jsonl", _SEARCH),
         _read_gates(workdir, space),
@@ -153,7 +154,13 @@ def read_run(workdir: str | os.PathLike, result_: Row | None = None) -> Run:
 
 
 def _rows(workdir: str, name: str, fields: files.Fields) -> list[dict[str, Any]]:
-    return files.read_rows(os.path.join(workdir, *name.split("/")), fields)
+    path = os.path.join(workdir, *name.split("/"))
+    try:
+        return files.read_rows(path, fields)
+    except OSError as error:
+        raise InputError(
+            f"{path!r} cannot be read ({error.strerror}); restore it."
+        ) from error
 
 
 def _space(config: Mapping[str, Any]) -> Space:

@@ -1,7 +1,9 @@
 """Keeps `report/index.html` new while a run goes on: in the background, and seldom."""
 
 import concurrent.futures
+import dataclasses
 import os
+import sys
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -24,7 +26,7 @@ class Watch:
         machine: Callable[[], Mapping[str, Any]],
         clock: Callable[[], float] = time.monotonic,
     ):
-        """The first page is due after the interval.
+        """The first page is due at once.
 
         Args:
           workdir: of the run.
@@ -34,7 +36,8 @@ class Watch:
         self._workdir = os.fspath(workdir)
         self._machine = machine
         self._clock = clock
-        self._due = clock() + _INTERVAL
+        self._due = clock()
+        self._taken = 0.0  # by the newest page
         # A thread of its own: the loop does not wait for matplotlib.
         self._executor = concurrent.futures.ThreadPoolExecutor(
             max_workers=1, thread_name_prefix="page"
@@ -43,13 +46,20 @@ class Watch:
 
     def update(self) -> None:
         """Writes the page if it is due; returns at once."""
-        if self._clock() < self._due or (self._task and not self._task.done()):
+        now = self._clock()
+        if now < self._due or (self._task and not self._task.done()):
             return
         self._report_failure()
+        self._due = now + max(_INTERVAL, self._taken / _SHARE)
         self._task = self._executor.submit(self._write)
 
     def close(self) -> None:
-        """Waits for a page that is being written."""
+        """Waits for a page that is being written.
+
+        Where an exception ends the job it writes a last one; else what comes next will.
+        """
+        if sys.exc_info()[0] is not None:
+            self._task = self._executor.submit(self._write)
         self._executor.shutdown(wait=True)
         self._report_failure()
 
@@ -59,10 +69,10 @@ class Watch:
         from ifnas_jax.report.run import read_run
 
         start = self._clock()
-        self._due = start + _INTERVAL
-        write_page(read_run(self._workdir), self._machine())
-        taken = self._clock() - start
-        self._due = start + max(_INTERVAL, taken / _SHARE)
+        # A job goes on, whatever the result of earlier ones says.
+        run = dataclasses.replace(read_run(self._workdir), result=None)
+        write_page(run, self._machine())
+        self._taken = self._clock() - start
 
     def _report_failure(self) -> None:
         error = self._task and self._task.exception()

@@ -1,22 +1,17 @@
 """What is in `report/`, written when a run ends, or again after that."""
 
 import os
-from collections.abc import Mapping
-from typing import Any
 
 from ifnas_jax.report.figures import write_figures
 from ifnas_jax.report.page import write_page
 from ifnas_jax.report.run import read_run
 
 
-def write_report(
-    workdir: str | os.PathLike, result: Mapping[str, Any] | None = None
-) -> str:
+def write_report(workdir: str | os.PathLike) -> str:
     """Writes the figures of a workdir, and the page.
 
     Args:
       workdir: of a run, finished or not.
-      result: what `result.json` is about to hold; if not given, the file's.
 
     Returns:
       The path of the page.
@@ -25,6 +20,6 @@ def write_report(
       InputError: it is the folder of no run, or a file in it is damaged.
       OSError: something can't be written.
     """
-    run = read_run(workdir, result)
+    run = read_run(workdir)
     write_figures(run)
     return write_page(run)

@@ -1,4 +1,5 @@
 import collections
+import contextlib
 import json
 import logging
 import re
@@ -6,9 +7,10 @@ import shutil
 import sys
 
 import pytest
-from pages import Reader, interrupted
+from pages import Reader, change, interrupted
 
-from ifnas_jax import architecture, files, logs
+from ifnas_jax import architecture, files, logs, result
+from ifnas_jax import config as config_lib
 from ifnas_jax.report import __main__ as command
 from ifnas_jax.report import arcs, gates, inline, watch
 from ifnas_jax.report.run import read_run
@@ -36,15 +38,15 @@ def read_page(workdir):
 def test_page_of_a_finished_run(finished):
     workdir, _ = finished
     page, source = read_page(workdir)
-    result = files.read_json(workdir / "result.json")
+    came_to = files.read_json(workdir / "result.json")
     found = architecture.load(workdir / "search" / "architecture.json")
     assert arcs_of(page) == pairs(found.stages)
     for words in (
         "ifnas on mnist5k",
-        f"{100 * result['top1']:.2f} %",
-        f"{result['madds'] / 1e6:.2f}M",
+        f"{100 * came_to['top1']:.2f} %",
+        f"{came_to['madds'] / 1e6:.2f}M",
         "met by pruning",
-        f"jax {result['versions']['jax']}",
+        f"jax {came_to['versions']['jax']}",
         'penalty.schedule "paced"',
     ):
         assert words in page.text, words
@@ -169,21 +171,59 @@ def test_page_is_written_now_and_then(finished, tmp_path):
     workdir, clock = tmp_path / "run", Clock()
     interrupted(finished[0], workdir)
     page = workdir / "report" / "index.html"
-    made = watch.Watch(workdir, lambda: {"versions": {}, "devices": {}}, clock)
-    made.update()
-    clock.now = 29.0
-    made.update()
-    made.close()
-    assert not page.exists()
-    made = watch.Watch(workdir, lambda: {"versions": {}, "devices": {}}, clock)
-    clock.now += 30
-    made.update()
-    made.close()
+    written = []
+    made = watch.Watch(workdir, lambda: written.append(clock.now) or {}, clock)
+    for clock.now in (1.0, 2.0, 30.0, 31.0, 60.0):
+        made.update()
+        if made._task:
+            made._task.result()
+    assert written == [1.0, 31.0]
+    with pytest.raises(KeyboardInterrupt), contextlib.closing(made):
+        raise KeyboardInterrupt
+    assert written == [1.0, 31.0, 60.0]
     assert "unfinished" in page.read_text(encoding="utf-8")
 
 
-def test_a_job_writes_the_page_as_it_goes(finished, tmp_path, monkeypatch):
-    monkeypatch.setattr(watch, "_INTERVAL", 0.0)
+def test_a_run_whose_jobs_go_on_is_not_finished(finished, tmp_path):
+    """Searched to the end, then given retraining too."""
+    workdir = tmp_path / "run"
+    shutil.copytree(finished[0], workdir, ignore=shutil.ignore_patterns("checkpoints"))
+    change(workdir, "config.json", jobs=["search"])
+    change(workdir, "result.json", top1=None)
+    rows = workdir / "retrain" / "metrics.jsonl"
+    text = rows.read_text()
+    (workdir / "retrain" / "summary.json").unlink()
+    rows.unlink()
+    assert read_run(workdir).finished
+    log = logs.MetricsLog(str(workdir / "retrain"), 0, tensorboard=False)
+    log.begin()
+    log.close()
+    page, _ = read_page(workdir)
+    assert "unfinished: retraining" in page.text
+    rows.write_text(text)
+    assert not read_run(workdir).finished
+
+
+def test_the_result_does_not_wait_for_the_report(finished, tmp_path, caplog):
+    workdir, before = tmp_path / "run", files.read_json(finished[0] / "result.json")
+    shutil.copytree(finished[0], workdir, ignore=shutil.ignore_patterns("checkpoints"))
+    (workdir / "result.json").unlink()
+    (workdir / "report" / "gates.svg").unlink()
+    (workdir / "report" / "gates.svg").symlink_to("/dev/full")
+    arguments = config_lib.default("mnist5k"), str(workdir), before["versions"], 0
+    full = workdir / "result.json.tmp"
+    full.symlink_to("/dev/full")
+    with pytest.raises(OSError, match="No space left"):
+        result.write(*arguments)
+    full.unlink()
+    with caplog.at_level(logging.WARNING):
+        result.write(*arguments)
+    assert files.read_json(workdir / "result.json")["top1"] == before["top1"]
+    assert "can't be written ([Errno 28] No space left on device)" in caplog.text
+    assert f"ifnas_jax.report --workdir={workdir}" in caplog.text
+
+
+def test_a_job_writes_the_page_with_its_first_row(finished, tmp_path):
     workdir = tmp_path / "run"
     last = interrupted(finished[0], workdir)
     rows = files.read_rows(finished[0] / "search" / "metrics.jsonl")
@@ -197,10 +237,7 @@ def test_a_job_writes_the_page_as_it_goes(finished, tmp_path, monkeypatch):
     assert "platform cpu" in page.text
 
 
-def test_a_page_that_cannot_be_written_does_not_stop_a_run(
-    finished, tmp_path, monkeypatch, caplog
-):
-    monkeypatch.setattr(watch, "_INTERVAL", 0.0)
+def test_a_page_that_cannot_be_written_does_not_stop_a_run(finished, tmp_path, caplog):
     workdir = tmp_path / "run"
     interrupted(finished[0], workdir)
     (workdir / "report").write_text("in the way")
