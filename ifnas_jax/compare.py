@@ -33,7 +33,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     arguments = parser.parse_args(argv)
     try:
-        runs = _read(arguments.runs)
+        if arguments.html:
+            _check_name(arguments.html)
+        runs = [read_run(workdir) for workdir in arguments.runs]
+        comparison.check_comparable(runs)
         print(_table(runs))
         if arguments.html:
             _write(arguments.html, runs)
@@ -43,30 +46,26 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _read(workdirs: Sequence[str]) -> list[Run]:
-    """The runs, which can be compared.
+def _check_name(path: str) -> None:
+    """Refuses what a page would overwrite.
 
     Raises:
-      InputError: a folder is no run or is there twice, or the spaces differ.
+      InputError: it is not the name of a page.
     """
-    real = [os.path.realpath(workdir) for workdir in workdirs]
-    for index, workdir in enumerate(workdirs):
-        if real[index] in real[:index]:
-            raise InputError(
-                f"{workdir!r} is there twice, which would count it twice; name each "
-                "run once."
-            )
-    runs = [read_run(workdir) for workdir in workdirs]
-    comparison.check_comparable(runs)
-    return runs
+    suffix = os.path.splitext(path)[1]
+    if suffix != ".html":
+        raise InputError(
+            f"--html {path!r} ends in {suffix or 'nothing'!r}; end its name in .html."
+        )
 
 
 def _table(runs: Sequence[Run]) -> str:
     columns = [x for x in comparison.COLUMNS if x.name in _SHOWN]
     header, rows = comparison.run_rows(runs, columns)
     lines = [space_name(runs[0].space), "", *aligned([header, *rows])]
-    header, rows = comparison.group_rows(comparison.make_groups(runs), columns)
-    lines += ["", *aligned([header, *rows])]
+    if len(runs) > 1:
+        header, rows = comparison.group_rows(comparison.make_groups(runs), columns)
+        lines += ["", *aligned([header, *rows])]
     return "\n".join(lines)
 
 

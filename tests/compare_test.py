@@ -6,6 +6,8 @@ import pytest
 from pages import Reader, change, interrupted
 
 from ifnas_jax import compare, files
+from ifnas_jax.report import curves
+from ifnas_jax.report.run import read_run
 
 
 @pytest.fixture
@@ -82,6 +84,7 @@ def test_groups_are_told_apart_by_what_differs(seeds, capsys):
 
 def test_a_mean_says_how_many_runs_it_is_of(seeds, capsys):
     """One was searched only, and is finished all the same."""
+    shutil.rmtree(pathlib.Path(seeds[1]) / "retrain")
     change(pathlib.Path(seeds[1]), "config.json", jobs=["search"])
     change(pathlib.Path(seeds[1]), "result.json", top1=None)
     _, out, _ = run(capsys, *seeds[:3])
@@ -98,10 +101,40 @@ def test_page_of_a_comparison(seeds, tmp_path, capsys):
     assert len(page.ids) == len(set(page.ids))
     assert {url[0] for url in page.urls} == {"#", "d"}
     assert source.count("<svg") == 15  # gates, cost and architecture of each
+    assert str(tmp_path) not in source
     assert "dnas-1, what is left so far" in page.text
     assert "60.00 ± 10.00" in page.text
     assert 'method "ifnas" "ifnas" "ifnas" "dnas" "dnas"' in page.text
     assert "1 field differs" in page.text
+
+
+def test_one_run_has_one_table(seeds, tmp_path, capsys):
+    path = tmp_path / "one.html"
+    code, out, _ = run(capsys, seeds[0], f"--html={path}")
+    assert (code, len(out.strip().split("\n\n"))) == (0, 2)
+    source = path.read_text(encoding="utf-8")
+    assert source.count("<table") == 1
+    assert "differ in" not in source
+
+
+def test_names_are_the_shortest_ends_that_differ(seeds, tmp_path, capsys):
+    nested = tmp_path / "others" / "if-0"
+    shutil.copytree(seeds[1], nested)
+    _, out, _ = run(capsys, seeds[0], str(nested), seeds[2])
+    names = [cells(line)[0] for line in out.split("\n\n")[1].splitlines()[1:]]
+    assert names == [f"{tmp_path.name}/if-0", "others/if-0", f"{tmp_path.name}/if-2"]
+
+
+def test_curves_beside_each_other_have_one_scale(seeds):
+    """The last search was stopped in the middle, so its own axis would be shorter."""
+    runs = [read_run(seeds[0]), read_run(seeds[-1])]
+    drawn = [curves.draw_cost(r.search, r.prunings, 700_000) for r in runs]
+    ends = [figure.axes[0].get_xlim()[1] for figure in drawn]
+    assert ends[0] > ends[1]
+    curves.share_limits(drawn)
+    for one, other in zip(*(figure.axes for figure in drawn), strict=True):
+        assert (one.get_xlim(), one.get_ylim()) == (other.get_xlim(), other.get_ylim())
+    assert drawn[1].axes[0].get_xlim()[1] == ends[0]
 
 
 def test_what_cannot_be_compared_is_refused(finished, tmp_path, capsys):
@@ -111,11 +144,24 @@ def test_what_cannot_be_compared_is_refused(finished, tmp_path, capsys):
     config["space"]["num_precursors"] = 2
     files.write_json(other / "config.json", config)
     (tmp_path / "empty").mkdir()
+    data, broken, copy = tmp_path / "data", tmp_path / "broken", tmp_path / "copy"
+    for path in (data, broken, copy):
+        path.mkdir()
+        shutil.copy(finished[0] / "config.json", path)
+    config = files.read_json(data / "config.json")
+    config["dataset"]["name"] = "cifar10"
+    files.write_json(data / "config.json", config)
+    (broken / "search" / "metrics.jsonl").mkdir(parents=True)
+    change(copy, "config.json", jobs=["search"])
     for argv, words in (
         ([run_a, str(other)], "compare runs of one space."),
         ([run_a, str(tmp_path / "empty")], "holds no config.json, so it is no run"),
-        ([run_a, f"{run_a}/../{finished[0].name}"], "is there twice"),
+        ([run_a, f"{run_a}/../{finished[0].name}"], "with seed 0, which would count"),
+        ([run_a, str(copy)], "with seed 0, which would count twice"),
+        ([run_a, str(data)], "'cifar10'; compare runs on one data set."),
+        ([run_a, str(broken)], "metrics.jsonl' cannot be read (Is a directory)"),
         ([run_a, f"--html={tmp_path}/absent/a.html"], "--html"),
+        (["absent", f"--html={run_a}/config.json"], "end its name in .html."),
     ):
         code, _, error = run(capsys, *argv)
         assert code == 2

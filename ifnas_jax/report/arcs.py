@@ -186,7 +186,7 @@ def _draw_node(axes: Axes, column: Column, node: int, x: float) -> None:
         str(node).replace("-", "−"),
         ha="center",
         va="center_baseline",
-        fontsize=7,
+        fontsize=_FOOTING,
         color=FAINT if faded else "white" if filled else INK,
         zorder=4,
     )

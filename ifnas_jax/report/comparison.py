@@ -1,12 +1,14 @@
 """Several runs of one space beside each other: tables, gate curves, architectures."""
 
 import json
+import os
+import reprlib
 import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ifnas_jax.errors import InputError
-from ifnas_jax.report.run import Run, edges_of, name_of, space_name
+from ifnas_jax.report.run import Run, edges_of, space_name
 from ifnas_jax.report.tables import describe_architecture
 
 # Fields that runs may differ in and be the same but for the seed: they say what is
@@ -17,6 +19,9 @@ _FREE = (
     *("search.checkpoint_every", "retrain.checkpoint_every"),
     *("search.valid_every", "retrain.test_every"),
 )
+
+# Fields that say what data is learnt and tested on.
+_DATA = ("dataset.name", "dataset.classes")
 
 
 class Column(NamedTuple):
@@ -71,13 +76,21 @@ class Group(NamedTuple):
 
 
 def check_comparable(runs: Sequence[Run]) -> None:
-    """Refuses runs of different spaces.
+    """Refuses runs that don't belong in one table.
 
     Raises:
-      InputError: there are two.
+      InputError: their spaces or data sets differ, or one counts as two.
     """
     first, *others = runs
     for run in others:
+        for field in _DATA:
+            ours, theirs = first.config.get(field), run.config.get(field)
+            if ours != theirs:
+                ours, theirs = reprlib.repr(ours), reprlib.repr(theirs)
+                raise InputError(
+                    f"{first.workdir!r} is a run with {field} {ours}, but "
+                    f"{run.workdir!r} with {theirs}; compare runs on one data set."
+                )
         if run.space != first.space:
             ours, theirs = space_name(first.space), space_name(run.space)
             if ours == theirs:
@@ -87,6 +100,17 @@ def check_comparable(runs: Sequence[Run]) -> None:
                 f"{first.workdir!r} is a run in the space {ours}, but {run.workdir!r} "
                 f"in {theirs}; compare runs of one space."
             )
+    for group in make_groups(runs):
+        seeds: dict[int, Run] = {}
+        for run in group.runs:
+            seed = run.config["seed"]
+            if seed in seeds:
+                raise InputError(
+                    f"{seeds[seed].workdir!r} and {run.workdir!r} are runs of one "
+                    f"config with seed {seed}, which would count twice; name one of "
+                    "them."
+                )
+            seeds[seed] = run
 
 
 def differing(runs: Sequence[Run]) -> dict[str, list[Any]]:
@@ -181,8 +205,12 @@ def _spread(values: Sequence[float], show: Callable[[float], str]) -> str:
 
 def names_of(runs: Sequence[Run]) -> list[str]:
     """What tells the runs apart: the ends of their folders, as short as they can be."""
-    names = [name_of(run) for run in runs]
-    return names if len(set(names)) == len(runs) else [run.workdir for run in runs]
+    paths = [os.path.abspath(run.workdir).split(os.sep) for run in runs]
+    for count in range(1, max(map(len, paths))):
+        names = [os.sep.join(path[-count:]) for path in paths]
+        if len(set(names)) == len(names):
+            break
+    return names
 
 
 def differences_table(runs: Sequence[Run]) -> tuple[list[str], list[list[str]]]:

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from matplotlib.figure import Figure
+
 from ifnas_jax.report import comparison, curves, document, drawing, gates
 from ifnas_jax.report.document import details, figures, paragraph, section, table, text
 from ifnas_jax.report.inline import inline
@@ -11,7 +13,8 @@ from ifnas_jax.report.run import Run, space_name
 def make_page(runs: Sequence[Run]) -> str:
     """The page's HTML."""
     names = comparison.names_of(runs)
-    title = f"{len(runs)} runs in {space_name(runs[0].space)}"
+    count = f"{len(runs)} runs" if len(runs) > 1 else "1 run"
+    title = f"{count} in {space_name(runs[0].space)}"
     body = [
         f"<header><h1>{text(title)}</h1></header>",
         _numbers(runs),
@@ -27,6 +30,8 @@ def make_page(runs: Sequence[Run]) -> str:
 
 def _numbers(runs: Sequence[Run]) -> str:
     header, rows = comparison.run_rows(runs)
+    if len(runs) == 1:
+        return section("Results", table(rows, header))
     groups, grouped = comparison.group_rows(comparison.make_groups(runs))
     about = (
         "Mean ± standard deviation over the finished runs that differ in nothing but "
@@ -44,17 +49,24 @@ def _gates(runs: Sequence[Run], names: Sequence[str]) -> str:
         if run.gates:
             caption = f"{name}: {run.config['method']}, seed {run.config['seed']}"
             figure = gates.draw_mean_gates(run.gates)
-            drawn = inline(
-                figure, f"gates{number}", f"Mean gates over steps: {caption}"
-            )
-            drawings.append((drawn, caption))
+            label = f"Mean gates over steps: {caption}"
+            drawings.append((figure, f"gates{number}", label, caption))
     if not drawings:
         return ""
     about = (
         "The mean of g(β) over all nodes that have the candidate, by its distance; one "
         "that was pruned counts as 0. Pre-1 is the node before."
     )
-    return section("Gates over time", paragraph(about, "soft"), figures(drawings))
+    return section("Gates over time", paragraph(about, "soft"), _alike(drawings))
+
+
+def _alike(drawings: Sequence[tuple[Figure, str, str, str]]) -> str:
+    """Figures on the same scales, each with its name, what it shows, and a caption."""
+    curves.share_limits([figure for figure, *_ in drawings])
+    return figures(
+        (inline(figure, name, label), caption)
+        for figure, name, label, caption in drawings
+    )
 
 
 def _costs(runs: Sequence[Run], names: Sequence[str]) -> str:
@@ -64,10 +76,8 @@ def _costs(runs: Sequence[Run], names: Sequence[str]) -> str:
             target = run.config["target_madds"]
             figure = curves.draw_cost(run.search, run.prunings, target)
             label = f"MAdds, edges and depth over the steps: {name}"
-            drawings.append((inline(figure, f"cost{number}", label), name))
-    return section(
-        "MAdds, connections and depth", figures(drawings) if drawings else ""
-    )
+            drawings.append((figure, f"cost{number}", label, name))
+    return section("MAdds, connections and depth", _alike(drawings) if drawings else "")
 
 
 def _architectures(runs: Sequence[Run], names: Sequence[str]) -> str:
@@ -93,6 +103,8 @@ def _architectures(runs: Sequence[Run], names: Sequence[str]) -> str:
 
 def _differences(runs: Sequence[Run]) -> str:
     header, rows = comparison.differences_table(runs)
+    if len(runs) == 1:
+        return ""
     if not rows:
         words = "These runs differ in nothing but the seed, or what is done and logged."
         return section("Configurations", paragraph(words))

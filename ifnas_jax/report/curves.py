@@ -27,7 +27,7 @@ def draw_cost(
       prunings: rows of `search/prunings.jsonl`; a tick for each step that pruned.
       target: MAdds to reach, drawn dashed.
     """
-    figure = Figure(figsize=(5.2, 5.6), layout="constrained")
+    figure = Figure(figsize=(3.7, 5.2), layout="constrained")
     top, middle, bottom = figure.subplots(3, 1, sharex=True, height_ratios=(3, 2, 2))
     steps = [row["step"] for row in metrics]
     madds = [row["madds"] / 1e6 for row in metrics]
@@ -85,7 +85,7 @@ def draw_training(search: Sequence[Row], retrain: Sequence[Row]) -> Figure:
         for rows, name in ((search, "search"), (retrain, "retraining"))
         if rows
     ]
-    figure = Figure(figsize=(0.6 + 3.6 * len(runs), 4.6), layout="constrained")
+    figure = Figure(figsize=(3.7 * len(runs), 4.6), layout="constrained")
     panels = figure.subplots(2, len(runs), sharex="col", squeeze=False)
     for (rows, name), (upper, lower) in zip(runs, panels.T, strict=True):
         _curve(upper, rows, "loss", 1, BLUE)
@@ -132,7 +132,7 @@ def _points(axes: Axes, rows: Sequence[Row], key: str, label: str, marker: str) 
         markersize=3.5,
         linewidth=1,
         color=ORANGE,
-        label=f"{label} ({100 * rows[-1][key]:.1f} % at the end)",
+        label=f"{label} ({100 * rows[-1][key]:.1f} % at step {rows[-1]['step']})",
     )
 
 
@@ -158,6 +158,16 @@ def _mark_phases(axes: Axes, rows: Sequence[Row]) -> None:
             fontsize=8,
             color=INK,
         )
+
+
+def share_limits(figures: Sequence[Figure]) -> None:
+    """Gives the axes of figures of one kind the limits that all of them fit in."""
+    for panels in zip(*(figure.axes for figure in figures), strict=True):
+        for axis in ("x", "y"):
+            limits = [getattr(axes, f"get_{axis}lim")() for axes in panels]
+            low, high = min(low for low, _ in limits), max(high for _, high in limits)
+            for axes in panels:
+                axes.set(**{f"{axis}lim": (low, high)})
 
 
 def style_axes(axes: Axes) -> None:

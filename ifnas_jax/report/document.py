@@ -30,16 +30,26 @@ gap:.9rem;margin:0}
 .facts dd{margin:0;font-size:1.3rem;font-variant-numeric:tabular-nums}
 .facts small{display:block;font-size:.8rem;color:var(--soft)}
 .figures{display:flex;flex-wrap:wrap;gap:1rem;justify-content:space-evenly}
-figure{margin:0;flex:1 1 19rem;max-width:100%;min-width:0}
-figure div{overflow-x:auto}
+figure{margin:0;flex:1 1 max(19rem,var(--least));max-width:100%;min-width:0;
+container-type:inline-size}
+.hint{margin:0;font-size:.85rem;color:var(--link);white-space:nowrap;overflow:hidden;
+height:clamp(0px,(var(--least) - 100cqw)*99,1.5em)}
+.scroll,figure div{overflow-x:auto;background:
+linear-gradient(90deg,var(--card) 40%,transparent) 0 0/2.5rem 100% no-repeat local,
+linear-gradient(270deg,var(--card) 40%,transparent) 100% 0/2.5rem 100% no-repeat local,
+linear-gradient(90deg,var(--soft),transparent) 0 0/.6rem 100% no-repeat,
+linear-gradient(270deg,var(--soft),transparent) 100% 0/.6rem 100% no-repeat}
 figcaption{font-size:.88rem;color:var(--soft);text-align:center;margin-top:.3rem}
 svg{display:block;width:100%;height:auto;margin:auto;fill:var(--ink)}
 svg *{stroke-linejoin:round;stroke-linecap:butt}
-.scroll{overflow-x:auto}
 table{border-collapse:collapse;font-size:.9rem;font-variant-numeric:tabular-nums}
 th,td{text-align:left;padding:.2rem .9rem .2rem 0;border-bottom:1px solid var(--line);
 vertical-align:top;white-space:nowrap}
 .wide td{white-space:normal}
+@media (max-width:34rem){.flow thead{display:none}
+.flow tr{display:block;border-bottom:1px solid var(--line);padding:.2rem 0}
+.flow td{display:inline;border:0;padding:0 .4em 0 0;white-space:normal}
+.flow td:last-child::after{content:" left"}}
 details{border-top:1px solid var(--line);padding:.35rem 0}
 summary{cursor:pointer}code{font-size:.92em}
 footer{font-size:.85rem;color:var(--soft)}
@@ -98,26 +108,37 @@ def facts(items: Iterable[tuple[str, str, str]]) -> str:
     return f'<dl class="facts">{"".join(entries)}</dl>'
 
 
-def table(rows: Iterable[Sequence[Any]], header: Sequence[str], wide: bool = False):
-    """A table; `wide`: its cells may break anywhere."""
+def table(rows: Iterable[Sequence[Any]], header: Sequence[str], kind: str = "") -> str:
+    """A table.
+
+    Its cells may break anywhere if it is `wide`; of one that is to `flow` each row is a
+    line of text on a phone.
+    """
     top = "".join(f'<th scope="col">{text(cell)}</th>' for cell in header)
     lines = "\n".join(
         "<tr>" + "".join(f"<td>{text(cell)}</td>" for cell in row) + "</tr>"
         for row in rows
     )
-    kind = ' class="wide"' if wide else ""
+    kind = f' class="{kind}"' if kind else ""
     return (
         f'<div class="scroll"><table{kind}><thead><tr>{top}</tr></thead>\n'
         f"<tbody>\n{lines}\n</tbody></table></div>"
     )
 
 
-def figures(drawings: Iterable[tuple[str, str]]) -> str:
-    """SVG elements beside or below each other, each with a caption of plain text."""
+def figures(drawings: Iterable[tuple[inline.Drawing, str]]) -> str:
+    """Drawings beside or below each other, each with a caption of plain text.
+
+    A line above one, which shows itself only where there is less room, says to scroll.
+    """
     items = []
-    for svg, caption in drawings:
+    for drawing, caption in drawings:
+        above = '<p class="hint">wider than the screen: scroll →</p>'
         below = f"<figcaption>{text(caption)}</figcaption>" if caption else ""
-        items.append(f"<figure><div>{svg}</div>{below}</figure>")
+        items.append(
+            f'<figure style="--least:{drawing.least}px">{above}'
+            f"<div>{drawing.svg}</div>{below}</figure>"
+        )
     return '<div class="figures">' + "\n".join(items) + "</div>"
 
 

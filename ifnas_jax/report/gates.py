@@ -16,6 +16,7 @@ from ifnas_jax.report.arcs import INK
 Node = tuple[int, int]  # (stage, counted from 1; node)
 
 _PANELS = 12
+_NAMES = 5  # beside each other in a legend
 
 
 def draw_gates(
@@ -46,14 +47,38 @@ def draw_gates(
         axes.axis("off")
     for (stage, node), axes in zip(nodes, panels.flat, strict=False):
         _draw_panel(axes, steps, stages[stage - 1][:, node - 1])
-        axes.set_title(f"stage {stage}, node {node}", fontsize=8.5, color=INK, pad=4)
+        _name_panel(axes, (stage, node))
     for axes in panels[:, 0]:
         axes.set_ylabel("g(β)", fontsize=8.5)
     # The lowest panel of each column; a last line may be shorter.
     for axes in panels.flat[max(0, len(nodes) - columns) : len(nodes)]:
         axes.set_xlabel("step", fontsize=8.5)
         axes.tick_params(labelbottom=True)
-    _draw_legend(figure, stages[0].shape[-1])
+    _add_legend(figure, stages[0].shape[-1], "outside lower center")
+    return figure
+
+
+def draw_node(steps: np.ndarray, gates: np.ndarray, node: Node) -> Figure:
+    """Draws a panel of `draw_gates` alone; `draw_legend` names the lines.
+
+    Args:
+      steps: of the rows.
+      gates: of the node, [rows, L], NaN where there is no edge.
+      node: which it is.
+    """
+    figure = Figure(figsize=(2.75, 1.9))
+    axes = figure.add_axes((0.15, 0.21, 0.82, 0.66))
+    _draw_panel(axes, steps, gates)
+    _name_panel(axes, node)
+    axes.set_ylabel("g(β)", fontsize=8.5)
+    axes.set_xlabel("step", fontsize=8.5)
+    return figure
+
+
+def draw_legend(num_precursors: int) -> Figure:
+    """The legend of `draw_gates` alone."""
+    figure = Figure(figsize=(3.7, 0.25 * math.ceil((num_precursors + 1) / _NAMES)))
+    _add_legend(figure, num_precursors, "center")
     return figure
 
 
@@ -67,12 +92,12 @@ def draw_mean_gates(rows: Sequence[Mapping[str, Any]]) -> Figure:
     """
     steps = np.array([row["step"] for row in rows])
     means = mean_gates(rows)
-    figure = Figure(figsize=(3.6, 2.7), layout="constrained")
+    figure = Figure(figsize=(3.5, 2.7), layout="constrained")
     axes = figure.subplots()
     _draw_panel(axes, steps, means)
     axes.set_ylabel("mean g(β)", fontsize=8.5)
     axes.set_xlabel("step", fontsize=8.5)
-    _draw_legend(figure, means.shape[-1], crosses=False)
+    _add_legend(figure, means.shape[-1], "outside lower center", crosses=False)
     return figure
 
 
@@ -110,11 +135,18 @@ def overview(rows: Sequence[Mapping[str, Any]]) -> list[Node]:
     return chosen[:_PANELS]
 
 
+def _name_panel(axes: Axes, node: Node) -> None:
+    title = "stage {}, node {}".format(*node)
+    axes.set_title(title, fontsize=8.5, color=INK, pad=4)
+
+
 def _draw_panel(axes: Axes, steps: np.ndarray, gates: np.ndarray) -> None:
     """The lines of one node; `gates` is [rows, L], NaN where there is no edge."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.tick_params(labelsize=7.5)
     axes.set_ylim(-0.02, 1.03)
+    # All steps, also where the last input goes early.
+    axes.update_datalim([(steps[0], 0), (steps[-1], 0)])
     axes.locator_params(axis="x", nbins=4)
     num_precursors = gates.shape[1]
     # The nearest is drawn last, on top.
@@ -145,7 +177,9 @@ def shade(distance: int, num_precursors: int) -> str:
     return to_hex(matplotlib.colormaps["viridis"](0.05 + 0.72 * share))
 
 
-def _draw_legend(figure: Figure, num_precursors: int, crosses: bool = True) -> None:
+def _add_legend(
+    figure: Figure, num_precursors: int, where: str, crosses: bool = True
+) -> None:
     handles = [
         Line2D(
             [],
@@ -161,8 +195,8 @@ def _draw_legend(figure: Figure, num_precursors: int, crosses: bool = True) -> N
         handles.append(Line2D([], [], label="pruned", **cross))
     figure.legend(
         handles=handles,
-        loc="outside lower center",
-        ncols=min(len(handles), 5),
+        loc=where,
+        ncols=min(len(handles), _NAMES),
         frameon=False,
         fontsize=8,
         handlelength=1.6,

@@ -3,7 +3,9 @@
 import colorsys
 import html
 import io
+import math
 import re
+from typing import NamedTuple
 
 import matplotlib
 from matplotlib.figure import Figure
@@ -12,7 +14,7 @@ from matplotlib.figure import Figure
 _SURPLUS = re.compile(
     r"<metadata>.*?</metadata>|<style.*?</style>|<!--.*?-->|<defs>\s*</defs>", re.S
 )
-_FONT = re.compile(r"(font: [^;\"]*?[\d.]+px) [^;\"]*")
+_FONT = re.compile(r"(font-family:|font: [^;\"]*?[\d.]+px) [^;\"]*")
 _COLOR = re.compile(r"#([0-9a-f]{6})(?=[;\"])")
 _USED = re.compile(r"var\(--c([0-9a-f]{6})\)")
 _DIGITS = re.compile(r"(\d\.\d\d)\d+")
@@ -20,12 +22,20 @@ _DIGITS = re.compile(r"(\d\.\d\d)\d+")
 CARD = "#1c1c1c"  # what is white on a light page, on a dark one
 _LIGHTEST = 0.87  # luminance on a dark page, which white would dazzle
 
-# The least part of its natural size at which the texts of a figure can be read.
-_LEAST = 0.66
+_SIZE = re.compile(r"font(?:-size)?: (?:[^;\"]* )?([\d.]+)px")
+_READABLE = 9.3  # CSS pixels of the smallest text, of which a screen may round some off
+_LARGEST = 1.25  # of a figure's natural size, where there is room
 
 
-def inline(figure: Figure, name: str, label: str) -> str:
-    """A figure as an `<svg>` element.
+class Drawing(NamedTuple):
+    """An `<svg>` element, and the CSS pixels of width below which it can't be read."""
+
+    svg: str
+    least: int
+
+
+def inline(figure: Figure, name: str, label: str) -> Drawing:
+    """A figure as an `<svg>` element, no narrower than its texts can be read.
 
     Args:
       figure: drawn with matplotlib.
@@ -48,11 +58,13 @@ def inline(figure: Figure, name: str, label: str) -> str:
     drawing = re.sub(r'(url\(|href=")#', rf"\1#{name}-", drawing)
     drawing = _COLOR.sub(r"var(--c\1)", drawing)
     drawing = re.sub(r"\s*\n\s*", "\n", drawing)
-    style = f"max-width:{width:.0f}pt;min-width:{_LEAST * width:.0f}pt"
-    return (
+    least = math.ceil(_READABLE / min(map(float, _SIZE.findall(drawing))) * width)
+    style = f"max-width:{_LARGEST * width:.0f}pt;min-width:{least}px"
+    svg = (
         f'<svg role="img" aria-label="{html.escape(label)}" viewBox="{box}" '
         f'style="{style}">{drawing}'
     )
+    return Drawing(svg, least)
 
 
 def scheme(body: str) -> tuple[str, str]:

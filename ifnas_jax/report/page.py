@@ -11,6 +11,8 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import numpy as np
+
 from ifnas_jax import files
 from ifnas_jax.report import curves, document, drawing, gates
 from ifnas_jax.report.document import (
@@ -28,8 +30,6 @@ from ifnas_jax.report.tables import millions, stage_names
 
 # Seconds after which the page of a run that goes on is loaded again.
 REFRESH = 30
-
-_PANELS = 4  # of a figure of gates, two by two
 
 _REASONS = {
     "edge gate": "the connection's gate closed",
@@ -141,9 +141,9 @@ def _facts(run: Run) -> Iterable[tuple[str, str, str]]:
         yield "MAdds", "-", f"target {millions(target, 2)}"
     for key, name in (("search", "search"), ("retrain", "retraining")):
         seconds = result.get(f"{key}_seconds")
-        if seconds is not None:
+        if seconds:  # An architecture that is drawn takes none.
             yield name, duration(seconds), ""
-    if result.get("compile_seconds") is not None:
+    if result.get("compile_seconds"):
         yield "compiling", duration(result["compile_seconds"]), ""
     if result.get("skipped_images"):
         yield "skipped", str(result["skipped_images"]), "images that are not whole"
@@ -194,18 +194,22 @@ def _architecture(run: Run) -> str:
 def _gates(run: Run) -> str:
     if not run.gates:
         return ""
-    nodes, drawings = gates.overview(run.gates), []
-    for first in range(0, len(nodes), _PANELS):
-        own = nodes[first : first + _PANELS]
-        figure = gates.draw_gates(run.gates, own, columns=2)
-        names = ", ".join(f"stage {stage} node {node}" for stage, node in own)
-        label = f"Gates over steps: {names}"
-        drawings.append((inline(figure, f"gates{first}", label), ""))
+    drawings, arrays = [], gates.gate_arrays(run.gates)
+    steps = np.array([row["step"] for row in run.gates])
+    for stage, node in gates.overview(run.gates):
+        # Of one node each, so that a phone shows them below each other.
+        own = arrays[stage - 1][:, node - 1]
+        figure = gates.draw_node(steps, own, (stage, node))
+        label = f"Gates over steps: stage {stage} node {node}"
+        drawings.append((inline(figure, f"gates{stage}-{node}", label), ""))
+    legend = gates.draw_legend(run.space.num_precursors)
+    names = figures([(inline(legend, "gates", "What the lines are"), "")])
     about = (
         "g(β) of each candidate input, for some nodes: pre-1 is the node before, and "
         "stands out most. A line ends in a cross where its connection was pruned."
     )
-    return section("Gates over time", paragraph(about, "soft"), figures(drawings))
+    about = paragraph(about, "soft")
+    return section("Gates over time", about, names, figures(drawings))
 
 
 def _cost(run: Run) -> str:
@@ -269,6 +273,7 @@ def _removals(rows, names) -> str:
             for row in rows
         ),
         ("stage", "connection", "operator", "why", "MAdds left"),
+        kind="flow",
     )
 
 
@@ -277,7 +282,7 @@ def _config(run: Run) -> str:
         (field, json.dumps(value, ensure_ascii=False))
         for field, value in sorted(run.config.items())
     ]
-    inner = table(rows, ("field", "value"), wide=True)
+    inner = table(rows, ("field", "value"), kind="wide")
     return section("Configuration", details(f"{len(rows)} fields, as resolved", inner))
 
 
@@ -287,4 +292,4 @@ def _machine(machine: Mapping[str, Any]) -> str:
         words = "They are in result.json once the run is done."
         return section("Hardware and versions", paragraph(words, "soft"))
     rows = [*devices.items(), *versions.items()]
-    return section("Hardware and versions", table(rows, ("item", "value")))
+    return section("Hardware and versions", table(rows, ("item", "value"), kind="wide"))
