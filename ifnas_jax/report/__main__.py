@@ -28,8 +28,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     except OSError as error:
         print(
-            f"report: {error.filename!r} cannot be written ({error.strerror}); mend "
-            "that, and give the command again.",
+            f"report: {error.filename or arguments.workdir!r} cannot be written "
+            f"({error.strerror}); mend that, and give the command again.",
             file=sys.stderr,
         )
         return 4

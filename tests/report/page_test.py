@@ -204,7 +204,7 @@ def test_a_run_whose_jobs_go_on_is_not_finished(finished, tmp_path):
     assert not read_run(workdir).finished
 
 
-def test_the_result_does_not_wait_for_the_report(finished, tmp_path, caplog):
+def test_the_result_does_not_wait_for_the_report(finished, tmp_path, caplog, capsys):
     workdir, before = tmp_path / "run", files.read_json(finished[0] / "result.json")
     shutil.copytree(finished[0], workdir, ignore=shutil.ignore_patterns("checkpoints"))
     (workdir / "result.json").unlink()
@@ -221,6 +221,8 @@ def test_the_result_does_not_wait_for_the_report(finished, tmp_path, caplog):
     assert files.read_json(workdir / "result.json")["top1"] == before["top1"]
     assert "can't be written ([Errno 28] No space left on device)" in caplog.text
     assert f"ifnas_jax.report --workdir={workdir}" in caplog.text
+    assert command.main([f"--workdir={workdir}"]) == 4
+    assert "cannot be written (No space left on device)" in capsys.readouterr().err
 
 
 def test_a_job_writes_the_page_with_its_first_row(finished, tmp_path):
