@@ -67,7 +67,7 @@ def draw_node(steps: np.ndarray, gates: np.ndarray, node: Node) -> Figure:
       node: which it is.
     """
     figure = Figure(figsize=(2.75, 1.9))
-    axes = figure.add_axes((0.15, 0.21, 0.82, 0.66))
+    axes = figure.add_axes((0.18, 0.21, 0.79, 0.66))
     _draw_panel(axes, steps, gates)
     _name_panel(axes, node)
     axes.set_ylabel("g(β)", fontsize=8.5)
