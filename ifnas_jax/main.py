@@ -126,6 +126,7 @@ def run(config: ConfigDict, workdir: str, cluster: Cluster | None = None) -> Non
     workdirs.settle(config, stored, workdir, cluster)
     if done:
         if workdirs.is_first(cluster):
+            result.complete_report(workdir)
             result.show(workdir, "is done already")
         return
     # JAX and the data libraries are imported only when there is work to do.

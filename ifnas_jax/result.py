@@ -1,6 +1,7 @@
 """`result.json`: what a run came to, in one file."""
 
 import importlib.metadata
+import math
 import os
 import platform
 import shlex
@@ -118,6 +119,14 @@ def write(
     # Its presence says that the run is done.
     files.write_json(path(workdir, "result.json"), result)
     _write_report(workdir)
+
+
+def complete_report(workdir: str) -> None:
+    """Writes the report of a run that is done, if the run ended before it could."""
+    page = os.path.join(workdir, "report", "index.html")
+    written = os.path.getmtime(page) if os.path.exists(page) else -math.inf
+    if written < os.path.getmtime(os.path.join(workdir, "result.json")):
+        _write_report(workdir)
 
 
 def _write_report(workdir: str) -> None:

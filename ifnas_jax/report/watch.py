@@ -37,7 +37,6 @@ class Watch:
         self._machine = machine
         self._clock = clock
         self._due = clock()
-        self._taken = 0.0  # by the newest page
         # A thread of its own: the loop does not wait for matplotlib.
         self._executor = concurrent.futures.ThreadPoolExecutor(
             max_workers=1, thread_name_prefix="page"
@@ -50,8 +49,8 @@ class Watch:
         if now < self._due or (self._task and not self._task.done()):
             return
         self._report_failure()
-        self._due = now + max(_INTERVAL, self._taken / _SHARE)
-        self._task = self._executor.submit(self._write)
+        self._due = now + _INTERVAL
+        self._task = self._executor.submit(self._write, now)
 
     def close(self) -> None:
         """Waits for a page that is being written.
@@ -59,20 +58,20 @@ class Watch:
         Where an exception ends the job it writes a last one; else what comes next will.
         """
         if sys.exc_info()[0] is not None:
-            self._task = self._executor.submit(self._write)
+            self._task = self._executor.submit(self._write, self._clock())
         self._executor.shutdown(wait=True)
         self._report_failure()
 
-    def _write(self) -> None:
+    def _write(self, start: float) -> None:
         # Here, since matplotlib takes a while to import.
         from ifnas_jax.report.page import write_page
         from ifnas_jax.report.run import read_run
 
-        start = self._clock()
         # A job goes on, whatever the result of earlier ones says.
         run = dataclasses.replace(read_run(self._workdir), result=None)
         write_page(run, self._machine())
-        self._taken = self._clock() - start
+        # `update` reads it when this is done.
+        self._due = start + max(_INTERVAL, (self._clock() - start) / _SHARE)
 
     def _report_failure(self) -> None:
         error = self._task and self._task.exception()

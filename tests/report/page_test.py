@@ -2,6 +2,7 @@ import collections
 import contextlib
 import json
 import logging
+import os
 import re
 import shutil
 import sys
@@ -182,6 +183,39 @@ def test_page_is_written_now_and_then(finished, tmp_path):
         raise KeyboardInterrupt
     assert written == [1.0, 31.0, 60.0]
     assert "unfinished" in page.read_text(encoding="utf-8")
+
+
+def test_pages_take_three_percent_of_the_time_at_most(finished, tmp_path):
+    workdir, clock = tmp_path / "run", Clock()
+    interrupted(finished[0], workdir)
+    written = []
+
+    def slow():
+        written.append(clock.now)
+        clock.now += 3
+        return {}
+
+    made = watch.Watch(workdir, slow, clock)
+    for clock.now in (1.0, 40.0, 100.0, 101.0):
+        made.update()
+        if made._task:
+            made._task.result()
+    made.close()
+    assert written == [1.0, 101.0]
+
+
+def test_a_report_that_is_older_than_the_result_is_written_again(finished, tmp_path):
+    """The run was killed between both, or the disk was full."""
+    workdir = tmp_path / "run"
+    shutil.copytree(finished[0], workdir, ignore=shutil.ignore_patterns("checkpoints"))
+    page = workdir / "report" / "index.html"
+    page.write_text("kept")
+    result.complete_report(str(workdir))
+    assert page.read_text() == "kept"
+    before = (workdir / "result.json").stat().st_mtime - 1
+    os.utime(page, (before, before))
+    result.complete_report(str(workdir))
+    assert "finished" in page.read_text(encoding="utf-8")
 
 
 def test_a_run_whose_jobs_go_on_is_not_finished(finished, tmp_path):
