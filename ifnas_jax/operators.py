@@ -25,6 +25,7 @@ def find(name: str) -> Callable:
     path, _, function = name.partition(":")
     try:
         module = importlib.import_module(path)
+        found = getattr(module, function, None)
     # It is the user's own code, which may raise anything, or call sys.exit.
     except (Exception, SystemExit) as error:
         raise InputError(
@@ -32,7 +33,6 @@ def find(name: str) -> Callable:
             f"({describe(error)}); correct it or its name, and start the command in "
             "its folder, or install it."
         ) from error
-    found = getattr(module, function, None)
     if not callable(found):
         raise InputError(
             f"operator {name!r}: module {path!r} has no function {function!r}; define "

@@ -12,6 +12,7 @@ from ml_collections import ConfigDict
 from ifnas_jax import files
 from ifnas_jax.architecture import load
 from ifnas_jax.errors import InputError
+from ifnas_jax.operators import describe
 
 PACKAGES = ("ifnas_jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 
@@ -140,8 +141,10 @@ def _write_report(workdir: str) -> None:
         logging.warning(
             "report/ can't be written (%s); the run is done: mend that, and write it "
             "by python -m ifnas_jax.report --workdir=%s.",
-            error,
+            describe(error),
             shlex.quote(workdir),
+            # A mistake of ours is to be seen.
+            exc_info=not isinstance(error, (OSError, InputError)),
         )
 
 

@@ -84,7 +84,6 @@ def test_groups_are_told_apart_by_what_differs(seeds, capsys):
 
 def test_a_mean_says_how_many_runs_it_is_of(seeds, capsys):
     """One was searched only, and is finished all the same."""
-    shutil.rmtree(pathlib.Path(seeds[1]) / "retrain")
     change(pathlib.Path(seeds[1]), "config.json", jobs=["search"])
     change(pathlib.Path(seeds[1]), "result.json", top1=None)
     _, out, _ = run(capsys, *seeds[:3])
@@ -151,6 +150,11 @@ def test_what_cannot_be_compared_is_refused(finished, tmp_path, capsys):
     config = files.read_json(data / "config.json")
     config["dataset"]["name"] = "cifar10"
     files.write_json(data / "config.json", config)
+    folders = [tmp_path / "cats", tmp_path / "dogs"]
+    for path in folders:
+        config["dataset"] |= {"name": "folder", "contents": path.name}
+        path.mkdir()
+        files.write_json(path / "config.json", config)
     (broken / "search" / "metrics.jsonl").mkdir(parents=True)
     change(copy, "config.json", jobs=["search"])
     for argv, words in (
@@ -159,6 +163,7 @@ def test_what_cannot_be_compared_is_refused(finished, tmp_path, capsys):
         ([run_a, f"{run_a}/../{finished[0].name}"], "with seed 0, which would count"),
         ([run_a, str(copy)], "with seed 0, which would count twice"),
         ([run_a, str(data)], "'cifar10'; compare runs on one data set."),
+        (list(map(str, folders)), "'dogs'; compare runs on one data set."),
         ([run_a, str(broken)], "metrics.jsonl' cannot be read (Is a directory)"),
         ([run_a, f"--html={tmp_path}/absent/a.html"], "--html"),
         (["absent", f"--html={run_a}/config.json"], "end its name in .html."),

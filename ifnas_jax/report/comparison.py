@@ -83,7 +83,9 @@ def check_comparable(runs: Sequence[Run]) -> None:
     """
     first, *others = runs
     for run in others:
-        for field in _DATA:
+        # A folder has one name, whatever is in it.
+        folders = first.config.get("dataset.name") == "folder"
+        for field in (*_DATA, *(["dataset.contents"] if folders else ())):
             ours, theirs = first.config.get(field), run.config.get(field)
             if ours != theirs:
                 ours, theirs = reprlib.repr(ours), reprlib.repr(theirs)

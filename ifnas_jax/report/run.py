@@ -75,11 +75,10 @@ class Run:
     @property
     def finished(self) -> bool:
         """Whether all of its jobs are done."""
-        if self.result is None:
-            return False
         # The jobs of a finished run can be given anew, with retraining among them.
-        retrains = "retrain" in self.config["jobs"] or bool(self.retrain)
-        return self.result["top1"] is not None or not retrains
+        return self.result is not None and (
+            "retrain" not in self.config["jobs"] or self.result["top1"] is not None
+        )
 
     @property
     def state(self) -> str:

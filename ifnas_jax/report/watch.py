@@ -1,7 +1,6 @@
 """Keeps `report/index.html` new while a run goes on: in the background, and seldom."""
 
 import concurrent.futures
-import dataclasses
 import os
 import sys
 import time
@@ -67,9 +66,7 @@ class Watch:
         from ifnas_jax.report.page import write_page
         from ifnas_jax.report.run import read_run
 
-        # A job goes on, whatever the result of earlier ones says.
-        run = dataclasses.replace(read_run(self._workdir), result=None)
-        write_page(run, self._machine())
+        write_page(read_run(self._workdir), self._machine())
         # `update` reads it when this is done.
         self._due = start + max(_INTERVAL, (self._clock() - start) / _SHARE)
 
@@ -77,6 +74,4 @@ class Watch:
         error = self._task and self._task.exception()
         self._task = None
         if error:
-            logging.warning(
-                "report/index.html can't be written (%s); the run goes on.", error
-            )
+            logging.warning("report/index.html can't be written (%s).", error)
