@@ -136,33 +136,33 @@ def measure(setting: tuple, torch: str) -> list[dict[str, Any]]:
                 times[name, mode].append(seconds)
     medians = {key: 1e3 * statistics.median(values) for key, values in times.items()}
     temp_mb = step.memory_analysis().temp_size_in_bytes / 1e6
+    compiled = {
+        "compile_s": round(compile_seconds, 2),
+        "temp_mb": round(temp_mb, 1),
+    }
+    return rows_of(search, setting, masks, modes, medians, compiled)
+
+
+def rows_of(search, setting, masks, modes, medians, compiled) -> list[dict[str, Any]]:
+    """One row a case, of the medians in milliseconds by case and program."""
+    names = "num_precursors", "nodes", "width", "batch"
     rows = []
     for name, case in masks.items():
         best = min(modes, key=lambda mode: medians[name, mode], default=None)
         active = [stage.active for stage in case]
         madds = cost.network_cost(search.net.space, search.net.macro, active).madds
+        ours, theirs = medians[name, "jax"], medians.get((name, best))
         rows.append(
             {
                 "case": name,
-                **dict(
-                    zip(
-                        ("num_precursors", "nodes", "width", "batch"),
-                        setting,
-                        strict=True,
-                    )
-                ),
-                "compile_s": round(compile_seconds, 2),
-                "step_ms": round(medians[name, "jax"], 1),
-                "temp_mb": round(temp_mb, 1),
+                **dict(zip(names, setting, strict=True)),
+                **compiled,
+                "step_ms": round(ours, 1),
                 "active_madds": madds,
-                "torch_ms": round(medians[name, best], 1) if best else None,
+                "torch_ms": round(theirs, 1) if best else None,
                 "torch_mode": best,
-                "ratio": round(medians[name, best] / medians[name, "jax"], 3)
-                if best
-                else None,
-                "share_of_whole": round(
-                    medians[name, "jax"] / medians["whole", "jax"], 3
-                ),
+                "ratio": round(theirs / ours, 3) if best else None,
+                "share_of_whole": round(ours / medians["whole", "jax"], 3),
             }
         )
     return rows

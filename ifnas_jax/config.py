@@ -58,23 +58,7 @@ def default(dataset: str) -> ConfigDict:
     macro.cells = 0  # of the derived network, in a space of cells
     macro.search_cells = 0  # of the super-network
 
-    config.dataset = data = ConfigDict()
-    data.name = dataset  # a TFDS name
-    data.data_dir = ""  # where TFDS keeps prepared sets; empty: its default
-    data.image_size = 224  # height and width in pixels
-    data.channels = 3  # of the images as the network sees them
-    data.num_classes = 1000  # 0: what the data set says
-    data.valid_fraction = 0.02  # of the training split, for the search's own accuracy
-    data.classes = ()  # their TFDS names; empty: all, or those that subset_seed draws
-    data.subset_seed = 0  # draws the 100 classes of imagenet100
-    data.contents = ""  # filled in: its version and files; a run takes no other
-    data.on_unreadable = "stop"  # at an image that can't be decoded; "skip": count it
-    data.crop = "resized"  # random resized crop; "pad": pad and crop
-    data.padding = 0  # pixels on each side, for crop = "pad"
-    data.flip = True  # mirror half of the training images
-    data.jitter = (0.4, 0.4, 0.4, 0.2)  # brightness, contrast, saturation, hue
-    data.mean = (0.485, 0.456, 0.406)  # a channel, of values in [0, 1]
-    data.std = (0.229, 0.224, 0.225)  # a channel
+    config.dataset = _dataset(dataset)
 
     config.sampling = sampling = ConfigDict()
     sampling.period = 100  # iterations of one sampling step
@@ -90,38 +74,8 @@ def default(dataset: str) -> ConfigDict:
     relaxation.node_scale = "unit"  # a node's inputs weigh 1 in all; or "official"
     relaxation.init_scale = 1e-5  # standard deviation of the first logits
 
-    config.search = search = ConfigDict()
-    search.batch_size = 256  # over all devices
-    search.accumulate = 1  # parts of a device's batch, one after the other in memory
-    # loops: over the active pairs, whichever these are. branches: a program of its own
-    # for each group (one in all for methods that don't sample), which compiles much
-    # longer; for GPUs, where loops may wait for the host (docs/cost.md).
-    search.skipping = "loops"
-    search.weights_epochs = 20.0  # ω only
-    search.beta_epochs = 10.0  # then ω and β
-    search.alpha_epochs = 5.0  # then α too; after that regulariser and pruning
-    search.max_epochs = 100.0  # in all, if the target is not met before
-    search.learning_rate = 0.1  # of ω; decays linearly to 0 over max_epochs
-    search.momentum = 0.9  # of ω
-    search.weight_decay = 3e-5  # of ω
-    search.clip = 5.0  # largest global norm of ω's gradient; 0: any
-    search.arch_learning_rate = 0.1  # of β and α, constant
-    search.arch_momentum = 0.9  # of β and α
-    search.arch_weight_decay = 3e-5  # of β and α
-    search.threshold = 0.01  # gates below it are pruned
-    search.valid_every = 1  # loops between evaluations on the validation part; 0: never
-    search.checkpoint_every = 1  # loops between checkpoints
-
-    config.penalty = penalty = ConfigDict()
-    # paced: μ grows by delta after a loop in which MAdds fell too slowly to meet the
-    # target in prune_epochs, and halves after one in which they did not.
-    # adaptive: GOLD-NAS' rule, once a loop. linear: E/2400 and E/1800, E epochs in.
-    penalty.schedule = "paced"
-    penalty.delta = 0.02  # paced: increment of μ; adaptive: the first one
-    penalty.prune_epochs = 40.0  # paced: epochs from the regulariser to the target
-    penalty.min_removed = 4  # adaptive: μ grows after a loop that removed fewer pairs
-    penalty.edges = 1.0  # multiplies μ1, the strength on edges
-    penalty.operators = 1.0  # multiplies μ2, the strength on operators
+    config.search = _search()
+    config.penalty = _penalty()
 
     config.goldnas = goldnas = ConfigDict()
     goldnas.delta = 0.01  # first increment of λ; doubles while too little is pruned
@@ -145,7 +99,90 @@ def default(dataset: str) -> ConfigDict:
     config.random.band = 0.97  # least share of target_madds of a drawn architecture
     config.random.candidates = 100  # that randomws ranks
 
-    config.retrain = retrain = ConfigDict()
+    config.retrain = _retrain()
+
+    config.log_every = 100  # iterations between lines of retraining's metrics
+    config.tensorboard = True  # write the metrics as TensorBoard events too
+    if dataset == "imagenet100":
+        config.dataset.num_classes = 100
+        config.retrain.epochs = 100
+    elif dataset != "imagenet2012":
+        _small_images(config)
+    if dataset == "cifar10":
+        config.dataset.num_classes = 10
+    if dataset in ("fashion_mnist", "mnist5k"):
+        _grey_images(config)
+    if dataset == "mnist5k":
+        _mnist5k(config)
+    return config.lock()
+
+
+def _dataset(dataset: str) -> ConfigDict:
+    """The data set, its images and their augmentation: ImageNet's."""
+    data = ConfigDict()
+    data.name = dataset  # a TFDS name
+    data.data_dir = ""  # where TFDS keeps prepared sets; empty: its default
+    data.image_size = 224  # height and width in pixels
+    data.channels = 3  # of the images as the network sees them
+    data.num_classes = 1000  # 0: what the data set says
+    data.valid_fraction = 0.02  # of the training split, for the search's own accuracy
+    data.classes = ()  # their TFDS names; empty: all, or those that subset_seed draws
+    data.subset_seed = 0  # draws the 100 classes of imagenet100
+    data.contents = ""  # filled in: its version and files; a run takes no other
+    data.on_unreadable = "stop"  # at an image that can't be decoded; "skip": count it
+    data.crop = "resized"  # random resized crop; "pad": pad and crop
+    data.padding = 0  # pixels on each side, for crop = "pad"
+    data.flip = True  # mirror half of the training images
+    data.jitter = (0.4, 0.4, 0.4, 0.2)  # brightness, contrast, saturation, hue
+    data.mean = (0.485, 0.456, 0.406)  # a channel, of values in [0, 1]
+    data.std = (0.229, 0.224, 0.225)  # a channel
+    return data
+
+
+def _search() -> ConfigDict:
+    """The training of the super-network."""
+    search = ConfigDict()
+    search.batch_size = 256  # over all devices
+    search.accumulate = 1  # parts of a device's batch, one after the other in memory
+    # loops: over the active pairs, whichever these are. branches: a program of its own
+    # for each group (one in all for methods that don't sample), which compiles much
+    # longer; for GPUs, where loops may wait for the host (docs/cost.md).
+    search.skipping = "loops"
+    search.weights_epochs = 20.0  # ω only
+    search.beta_epochs = 10.0  # then ω and β
+    search.alpha_epochs = 5.0  # then α too; after that regulariser and pruning
+    search.max_epochs = 100.0  # in all, if the target is not met before
+    search.learning_rate = 0.1  # of ω; decays linearly to 0 over max_epochs
+    search.momentum = 0.9  # of ω
+    search.weight_decay = 3e-5  # of ω
+    search.clip = 5.0  # largest global norm of ω's gradient; 0: any
+    search.arch_learning_rate = 0.1  # of β and α, constant
+    search.arch_momentum = 0.9  # of β and α
+    search.arch_weight_decay = 3e-5  # of β and α
+    search.threshold = 0.01  # gates below it are pruned
+    search.valid_every = 1  # loops between evaluations on the validation part; 0: never
+    search.checkpoint_every = 1  # loops between checkpoints
+    return search
+
+
+def _penalty() -> ConfigDict:
+    """The regulariser of IF-NAS, and when it grows."""
+    penalty = ConfigDict()
+    # paced: μ grows by delta after a loop in which MAdds fell too slowly to meet the
+    # target in prune_epochs, and halves after one in which they did not.
+    # adaptive: GOLD-NAS' rule, once a loop. linear: E/2400 and E/1800, E epochs in.
+    penalty.schedule = "paced"
+    penalty.delta = 0.02  # paced: increment of μ; adaptive: the first one
+    penalty.prune_epochs = 40.0  # paced: epochs from the regulariser to the target
+    penalty.min_removed = 4  # adaptive: μ grows after a loop that removed fewer pairs
+    penalty.edges = 1.0  # multiplies μ1, the strength on edges
+    penalty.operators = 1.0  # multiplies μ2, the strength on operators
+    return penalty
+
+
+def _retrain() -> ConfigDict:
+    """The training of the derived network from scratch."""
+    retrain = ConfigDict()
     retrain.batch_size = 1024  # over all devices
     retrain.accumulate = 1  # parts of a device's batch, one after the other in memory
     retrain.epochs = 250  # from scratch
@@ -160,21 +197,7 @@ def default(dataset: str) -> ConfigDict:
     retrain.sync_bn = False  # batch statistics over all devices instead of each one's
     retrain.test_every = 10  # epochs between evaluations; the last epoch always has one
     retrain.checkpoint_every = 1  # epochs between checkpoints
-
-    config.log_every = 100  # iterations between lines of retraining's metrics
-    config.tensorboard = True  # write the metrics as TensorBoard events too
-    if dataset == "imagenet100":
-        data.num_classes = 100
-        retrain.epochs = 100
-    elif dataset != "imagenet2012":
-        _small_images(config)
-    if dataset == "cifar10":
-        data.num_classes = 10
-    if dataset in ("fashion_mnist", "mnist5k"):
-        _grey_images(config)
-    if dataset == "mnist5k":
-        _mnist5k(config)
-    return config.lock()
+    return retrain
 
 
 def _small_images(config: ConfigDict) -> None:

@@ -1,5 +1,7 @@
 """Errors that the command line reports in one sentence, without a traceback."""
 
+import textwrap
+
 
 class InputError(ValueError):
     """Bad input: one sentence that names the field, the value and the mend.
@@ -24,3 +26,9 @@ class PreemptedError(BaseException):
 
     Like KeyboardInterrupt it comes out of any code, and is no `Exception`.
     """
+
+
+def describe(error: BaseException) -> str:
+    """The type and the message of any error, in a short line."""
+    message = textwrap.shorten(str(error), 200)
+    return f"{type(error).__name__}: {message}" if message else type(error).__name__

@@ -4,10 +4,9 @@ Nothing here imports JAX; a module of one's own does, once it is looked for.
 """
 
 import importlib
-import textwrap
 from collections.abc import Callable
 
-from ifnas_jax.errors import InputError
+from ifnas_jax.errors import InputError, describe
 
 
 def is_own(name: str) -> bool:
@@ -39,9 +38,3 @@ def find(name: str) -> Callable:
             "it there, or correct the name."
         )
     return found
-
-
-def describe(error: BaseException) -> str:
-    """The type and the message of what a user's own code raised, in one short line."""
-    message = textwrap.shorten(str(error), 200)
-    return f"{type(error).__name__}: {message}" if message else type(error).__name__

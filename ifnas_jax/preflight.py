@@ -159,18 +159,22 @@ def preflight(
         **_facts(first, count),
     }
     if arguments.find_batch:
-        most = shapes.EXAMPLES // count
         tile = math.lcm(aot.TILE, fields.accumulate)
-        guess = _guess(attempt, first.batch, most, tile)
-        largest = aot.largest_batch(
-            lambda batch: attempt(batch).fits, guess, most, tile
-        )
+        largest = _largest(attempt, first.batch, shapes.EXAMPLES // count, tile)
         facts["largest_batch"] = {
             "device": largest,
             "global": largest * count,
             "compilations": attempt.cache_info().currsize,
         }
     return facts | {"versions": _versions()}
+
+
+def _largest(attempt: Callable[[int], Trial], tried: int, most: int, tile: int) -> int:
+    """The largest batch of a device that fits, a multiple of the tile, or 0."""
+    from ifnas_jax import aot
+
+    guess = _guess(attempt, tried, most, tile)
+    return aot.largest_batch(lambda batch: attempt(batch).fits, guess, most, tile)
 
 
 def _load(arguments: argparse.Namespace, overrides: Sequence[str]) -> ConfigDict:

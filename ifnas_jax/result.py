@@ -11,8 +11,7 @@ from ml_collections import ConfigDict
 
 from ifnas_jax import files
 from ifnas_jax.architecture import load
-from ifnas_jax.errors import InputError
-from ifnas_jax.operators import describe
+from ifnas_jax.errors import InputError, describe
 
 PACKAGES = ("ifnas_jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 

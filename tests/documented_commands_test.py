@@ -93,7 +93,9 @@ def check(words, mark, monkeypatch):
 def test_commands_are_taken_as_they_are_shown(page, tmp_path, monkeypatch):
     if page.startswith("docs/own_"):
         follow(page, tmp_path, monkeypatch)
-    for words, mark in shown(page):
+    found = shown(page)
+    assert bool(found) == ("python -m" in (ROOT / page).read_text("utf-8"))
+    for words, mark in found:
         with monkeypatch.context() as patch:
             check(words, mark, patch)
 

@@ -271,13 +271,13 @@ def test_bad_input_is_one_sentence_and_nothing_is_written(
     workdir = copy_of(finished[0], tmp_path / "run", *without)
     if case == "onnx":
         monkeypatch.setattr(export.importlib.util, "find_spec", lambda name: None)
-    refused(
+    assert_refused(
         capsys, [f"--workdir={workdir}", f"--out={tmp_path}/out", *arguments], words
     )
     assert os.listdir(tmp_path) == ["run"]
 
 
-def refused(capsys, arguments, words):
+def assert_refused(capsys, arguments, words):
     assert export.main(arguments) == 2
     error = capsys.readouterr().err
     assert words in error
@@ -289,7 +289,9 @@ def test_what_exists_is_left_alone(finished, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "link").symlink_to("nothing")
     for out in (".", "link", tmp_path):
-        refused(capsys, [f"--workdir={finished[0]}", f"--out={out}"], "exists; name")
+        assert_refused(
+            capsys, [f"--workdir={finished[0]}", f"--out={out}"], "exists; name"
+        )
     assert os.listdir(tmp_path) == ["link"]
 
 
@@ -313,14 +315,16 @@ def test_what_an_untrained_run_needs(jobs, mend, finished, tmp_path, capsys):
     workdir = copy_of(finished[0], tmp_path / "run", "retrain")
     config = files.read_json(workdir / "config.json")
     files.write_json(workdir / "config.json", {**config, "jobs": jobs})
-    refused(capsys, [f"--workdir={workdir}", f"--out={tmp_path}/out"], mend)
+    assert_refused(capsys, [f"--workdir={workdir}", f"--out={tmp_path}/out"], mend)
 
 
 def test_weights_of_another_architecture_are_refused(finished, tmp_path, capsys):
     workdir = copy_of(finished[0], tmp_path / "run")
     path = workdir / "search" / "architecture.json"
     architecture.load(path).with_macro(width=8).save(path)
-    refused(capsys, [f"--workdir={workdir}", f"--out={tmp_path}/out"], "is not the one")
+    assert_refused(
+        capsys, [f"--workdir={workdir}", f"--out={tmp_path}/out"], "is not the one"
+    )
 
 
 def test_what_the_docs_show_runs(exported, finished, tmp_path, monkeypatch, capsys):

@@ -63,7 +63,7 @@ def check(case) -> bool:
     try:
         with Image.open(io.BytesIO(content)) as file:
             file.load()
-            if file.mode.startswith("I"):
+            if file.mode[0] in "IF":
                 raise ValueError("more than 8 bits are refused")
             # Its conversion differs from libjpeg's by rounding.
             tolerance = 2 if file.mode == "CMYK" else 0

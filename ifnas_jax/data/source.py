@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 import zlib
 from collections.abc import Sequence
 
@@ -168,25 +169,11 @@ def open_dataset(config: ml_collections.ConfigDict, prepare: bool = True) -> Dat
         InputError: the set is unknown, can't be or isn't prepared or read, has no
             training or test split, or does not agree with the config.
     """
-    if not 0 <= config.valid_fraction < 1:
-        raise InputError(
-            f"dataset.valid_fraction is {config.valid_fraction}: give 0 or more, "
-            "and less than 1."
-        )
-    if config.on_unreadable not in UNREADABLE:
-        raise InputError(
-            f"dataset.on_unreadable is '{config.on_unreadable}': choose one of "
-            f"{', '.join(UNREADABLE)}."
-        )
+    _check_fields(config)
     builder = prepared_builder(config.name, config.data_dir, prepare)
     _check_channels(config, builder)
     contents = _contents(builder)
-    if config.get("contents", "") not in ("", contents):
-        raise InputError(
-            f"dataset.contents is {config.contents!r}, but {builder.data_path} holds "
-            f"{contents!r}: set dataset.data_dir to where the former is, or install "
-            "the tensorflow-datasets that prepared it."
-        )
+    _check_contents(config, contents, builder.data_path)
     names = chosen_classes(config, builder)
     feature = builder.info.features["label"]
     classes = np.array([feature.str2int(name) for name in names]) if names else None
@@ -215,6 +202,32 @@ def open_dataset(config: ml_collections.ConfigDict, prepare: bool = True) -> Dat
         for part, split in splits.items()
     }
     return Dataset(num_classes, classes=names, contents=contents, **parts)
+
+
+def _check_fields(config: ml_collections.ConfigDict) -> None:
+    """Refuses what no data set can mend."""
+    if not 0 <= config.valid_fraction < 1:
+        raise InputError(
+            f"dataset.valid_fraction is {config.valid_fraction}: give 0 or more, "
+            "and less than 1."
+        )
+    if config.on_unreadable not in UNREADABLE:
+        raise InputError(
+            f"dataset.on_unreadable is '{config.on_unreadable}': choose one of "
+            f"{', '.join(UNREADABLE)}."
+        )
+
+
+def _check_contents(
+    config: ml_collections.ConfigDict, contents: str, path: os.PathLike
+) -> None:
+    """Refuses another set than the run began with."""
+    if config.get("contents", "") not in ("", contents):
+        raise InputError(
+            f"dataset.contents is {config.contents!r}, but {path} holds "
+            f"{contents!r}: set dataset.data_dir to where the former is, or install "
+            "the tensorflow-datasets that prepared it."
+        )
 
 
 def _contents(builder: tfds.core.DatasetBuilder) -> str:

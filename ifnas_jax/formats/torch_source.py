@@ -5,6 +5,7 @@ The file is the architecture as a literal and those classes of `torch_parts.py` 
 """
 
 import ast
+import functools
 import pathlib
 import re
 import textwrap
@@ -129,6 +130,7 @@ def load(source: str) -> types.ModuleType:
     return module
 
 
+@functools.cache
 def _parts() -> dict[str | None, ast.stmt]:
     """The classes and constants of `_TEXT` by name, in its order."""
     return {_defined(node): node for node in ast.parse(_TEXT).body}

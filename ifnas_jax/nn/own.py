@@ -13,8 +13,8 @@ import jax
 import jax.numpy as jnp
 
 from ifnas_jax.cost import Cost
-from ifnas_jax.errors import InputError
-from ifnas_jax.operators import describe, find
+from ifnas_jax.errors import InputError, describe
+from ifnas_jax.operators import find
 
 
 class OwnOperator(nn.Module):

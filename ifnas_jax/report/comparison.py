@@ -82,10 +82,11 @@ def check_comparable(runs: Sequence[Run]) -> None:
       InputError: their spaces or data sets differ, or one counts as two.
     """
     first, *others = runs
+    # A folder has one name, whatever is in it.
+    folder = first.config["dataset.name"] == "folder"
+    fields = (*_DATA, "dataset.contents") if folder else _DATA
     for run in others:
-        # A folder has one name, whatever is in it.
-        folders = first.config.get("dataset.name") == "folder"
-        for field in (*_DATA, *(["dataset.contents"] if folders else ())):
+        for field in fields:
             ours, theirs = first.config.get(field), run.config.get(field)
             if ours != theirs:
                 ours, theirs = reprlib.repr(ours), reprlib.repr(theirs)
@@ -206,7 +207,7 @@ def _spread(values: Sequence[float], show: Callable[[float], str]) -> str:
 
 
 def names_of(runs: Sequence[Run]) -> list[str]:
-    """What tells the runs apart: the ends of their folders, as short as they can be."""
+    """What tells the runs apart: the shortest equally deep ends of their folders."""
     paths = [os.path.abspath(run.workdir).split(os.sep) for run in runs]
     for count in range(1, max(map(len, paths))):
         names = [os.sep.join(path[-count:]) for path in paths]

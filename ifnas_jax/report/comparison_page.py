@@ -102,9 +102,9 @@ def _architectures(runs: Sequence[Run], names: Sequence[str]) -> str:
 
 
 def _differences(runs: Sequence[Run]) -> str:
-    header, rows = comparison.differences_table(runs)
     if len(runs) == 1:
         return ""
+    header, rows = comparison.differences_table(runs)
     if not rows:
         words = "These runs differ in nothing but the seed, or what is done and logged."
         return section("Configurations", paragraph(words))

@@ -10,7 +10,7 @@ import sys
 import pytest
 from pages import Reader, change, interrupted
 
-from ifnas_jax import architecture, files, logs, result
+from ifnas_jax import architecture, files, logs, main, result
 from ifnas_jax import config as config_lib
 from ifnas_jax.report import __main__ as command
 from ifnas_jax.report import arcs, gates, inline, watch
@@ -204,18 +204,22 @@ def test_pages_take_three_percent_of_the_time_at_most(finished, tmp_path):
     assert written == [1.0, 101.0]
 
 
-def test_a_report_that_is_older_than_the_result_is_written_again(finished, tmp_path):
+def test_a_report_that_is_older_than_the_result_is_written_by_the_same_command(
+    finished, tiny_flags, tmp_path
+):
     """The run was killed between both, or the disk was full."""
     workdir = tmp_path / "run"
     shutil.copytree(finished[0], workdir, ignore=shutil.ignore_patterns("checkpoints"))
     page = workdir / "report" / "index.html"
     page.write_text("kept")
-    result.complete_report(str(workdir))
+    assert main.main(tiny_flags(workdir)) == 0
     assert page.read_text() == "kept"
     before = (workdir / "result.json").stat().st_mtime - 1
     os.utime(page, (before, before))
-    result.complete_report(str(workdir))
-    assert "finished" in page.read_text(encoding="utf-8")
+    assert main.main(tiny_flags(workdir)) == 0
+    text = Reader(page.read_text(encoding="utf-8")).text
+    assert "finished" in text
+    assert "unfinished" not in text
 
 
 def test_a_run_whose_jobs_go_on_is_not_finished(finished, tmp_path):
