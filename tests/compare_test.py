@@ -101,6 +101,11 @@ def test_page_of_a_comparison(seeds, tmp_path, capsys):
     assert {url[0] for url in page.urls} == {"#", "d"}
     assert source.count("<svg") == 15  # gates, cost and architecture of each
     assert str(tmp_path) not in source
+    # The last search is shorter, and has the others' scales.
+    costs = re.findall(r'<svg [^>]*aria-label="MAdds.*?</svg>', source, re.DOTALL)
+    # Numbers with their places.
+    ticks = {tuple(re.findall(r"<text [^>]*>\d[\d.]*</text>", cost)) for cost in costs}
+    assert (len(costs), len(ticks)) == (5, 1)
     assert "dnas-1, what is left so far" in page.text
     assert "60.00 ± 10.00" in page.text
     assert 'method "ifnas" "ifnas" "ifnas" "dnas" "dnas"' in page.text

@@ -161,6 +161,20 @@ def test_gates_of_another_space_are_refused(finished, tmp_path, capsys):
     assert "are not those of the space" in capsys.readouterr().err
 
 
+def test_seconds_are_shown_of_what_took_some(finished, tmp_path):
+    """An architecture that is drawn takes none."""
+    workdir = tmp_path / "run"
+    shutil.copytree(finished[0], workdir, ignore=shutil.ignore_patterns("checkpoints"))
+    for seconds, shown in ((60.0, True), (0.0, False)):
+        change(workdir, "result.json", search_seconds=seconds)
+        assert command.main([f"--workdir={workdir}"]) == 0
+        _, source = read_page(workdir)
+        assert ("<dt>search</dt>" in source) == shown
+    rows = files.read_rows(workdir / "search" / "metrics.jsonl")
+    step = max(row["step"] for row in rows if "valid_accuracy" in row)
+    assert f"% at step {step})" in source
+
+
 class Clock:
     now = 0.0
 
