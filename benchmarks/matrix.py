@@ -16,7 +16,7 @@ import sys
 import textwrap
 import time
 
-from ifnas_jax import files
+from ifnas_jax import files, storage
 from ifnas_jax.architecture import from_json, load
 from ifnas_jax.methods import METHODS, readers
 
@@ -207,7 +207,7 @@ def main(argv=None) -> None:
             if arguments.json:
                 files.write_json(arguments.json, results)
             if arguments.table:
-                files.write_text(arguments.table, table(results))
+                storage.write_text(arguments.table, table(results))
     minutes = (time.monotonic() - started) / 60
     print(f"{len(results['rows'])} of {len(pairs)} pairs in {minutes:.1f} min")
     if results["failed"]:

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ifnas_jax import cost, files
+from ifnas_jax import cost, files, storage
 from ifnas_jax.errors import InputError
 from ifnas_jax.spaces import make_space
 from ifnas_jax.spaces.graph import MOST, Space, Stage
@@ -194,8 +194,7 @@ def load(path: str | os.PathLike) -> Architecture:
     """
     path = os.fspath(path)
     try:
-        with open(path, "rb") as file:
-            data = files.parse_json(file.read())
+        data = files.parse_json(storage.read_bytes(path))
     except OSError as error:
         raise InputError(
             f"architecture {path!r} cannot be read ({error.strerror}); name a file "

@@ -1,4 +1,4 @@
-"""Checkpoints of a job, through Orbax: the only file that knows it.
+"""Checkpoints of a job, through Orbax: the only file that uses it.
 
 A checkpoint is a tree of arrays and a JSON object. It is written in the background,
 and counts once it is whole; a kill in between leaves the one before. Process 0 alone
@@ -6,10 +6,8 @@ writes and reads them, and tells the others.
 """
 
 import json
-import logging as python_logging
 import os
 import re
-import sys
 import zlib
 from collections.abc import Callable
 from typing import Any
@@ -19,7 +17,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 from absl import logging
 
-from ifnas_jax import distributed
+from ifnas_jax import distributed, orbax_logs, storage
 from ifnas_jax.errors import DivergedError, InputError, StorageError
 
 # What Orbax and TensorStore raise on files that are torn, missing or not writable.
@@ -28,38 +26,16 @@ _FILE_ERRORS = (OSError, ValueError, KeyError, TypeError)
 # of what is in the files.
 _MISSING = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
 
-
-def _is_news(record: Any) -> bool:
-    """Not the tracebacks that Orbax, or asyncio for it, logs of what comes to us."""
-    if not record.exc_info:
-        return True
-    paths, trace = [record.pathname], record.exc_info[2]
-    while trace:
-        paths.append(trace.tb_frame.f_code.co_filename)
-        trace = trace.tb_next
-    return not any(f"{os.sep}orbax{os.sep}" in path for path in paths)
-
-
-def _report_unraisable(unraisable: Any, report: Callable = sys.unraisablehook) -> None:
-    """Not what TensorStore, writing on, meets after another array could not be written.
-
-    Orbax does not wait for the other arrays then, and raises the error to us.
-    """
-    if str(unraisable.exc_value) != "Event loop is closed" or unraisable.object:
-        report(unraisable)
-
-
-logging.get_absl_logger().addFilter(_is_news)
-python_logging.getLogger("asyncio").addFilter(_is_news)
-sys.unraisablehook = _report_unraisable
+orbax_logs.keep_quiet()
 
 
 class Checkpoints:
     """The checkpoints under one directory, the two newest kept."""
 
     def __init__(self, directory: str | os.PathLike):
-        self._directory = os.path.abspath(directory)
+        self._directory = storage.literal(directory)
         self._manager = None
+        self._proven = False  # that what is written here can be read
         self.newest: int | None = None  # the step that was saved or restored last
         if distributed.is_primary():
             self._open()
@@ -78,8 +54,9 @@ class Checkpoints:
             create=False,
         )
         try:
-            os.makedirs(self._directory, exist_ok=True)
-            self._manager = ocp.CheckpointManager(self._directory, options=options)
+            storage.make_folder(self._directory)
+            with self._foreign_errors():
+                self._manager = ocp.CheckpointManager(self._directory, options=options)
             # Orbax would ask JAX whether all are to stop, in this process alone and
             # with numbers of its own: that is for `distributed.preempted`.
             self._manager.reached_preemption = lambda step: False
@@ -105,9 +82,37 @@ class Checkpoints:
             facts=ocp.args.JsonSave({"facts": facts, "checksums": checksums}),
         )
         try:
-            self._manager.save(step, args=arguments)
+            with self._foreign_errors():
+                self._manager.save(step, args=arguments)
         except _FILE_ERRORS as error:
             raise self._cannot("write", error) from error
+        if not self._proven:
+            self._prove(step, tree)
+
+    def _prove(self, step: int, tree: Any) -> None:
+        """Reads the first one back: what the library says to have written may not be.
+
+        Raises:
+          StorageError: it can't be read.
+        """
+        try:
+            with self._foreign_errors():
+                self._manager.wait_until_finished()
+        except _FILE_ERRORS as error:
+            raise self._cannot("write", error) from error
+        try:
+            with self._foreign_errors():
+                _read(self._manager, step, tree, lambda facts: None)
+        except _FILE_ERRORS as error:
+            raise StorageError(
+                f"the first checkpoint in {self._directory} was written, but can't be "
+                f"read ({_reason(error)}); use a --workdir in another place."
+            ) from error
+        self._proven = True
+
+    def _foreign_errors(self):
+        """Those of a bucket's client become an OSError."""
+        return storage.system_errors(self._directory, (InputError, *_FILE_ERRORS))
 
     def restore(
         self, like: Any, check: Callable[[dict[str, Any]], None] = lambda facts: None
@@ -138,6 +143,7 @@ class Checkpoints:
         found = distributed.from_primary(read)
         if found is None:
             return None
+        self._proven = True
         self.newest, facts = found
         tree = distributed.share(trees[0] if trees else None, like)
         return self.newest, tree, facts
@@ -146,7 +152,8 @@ class Checkpoints:
         steps = sorted(self._manager.all_steps(), reverse=True)
         for step in steps:
             try:
-                return step, *_read(self._manager, step, like, check)
+                with self._foreign_errors():
+                    return step, *_read(self._manager, step, like, check)
             except InputError:
                 raise
             except _FILE_ERRORS as error:
@@ -161,7 +168,7 @@ class Checkpoints:
                 problem,
             )
             self._set_aside(step)
-        if any(".unreadable" in name for name in os.listdir(self._directory)):
+        if any(".unreadable" in name for name in storage.names_in(self._directory)):
             raise InputError(
                 f"none of the checkpoints in {self._directory} can be read; restore "
                 "them from the *.unreadable folders there, or remove these to begin at "
@@ -171,11 +178,10 @@ class Checkpoints:
 
     def _set_aside(self, step: int) -> None:
         self._manager.close()
-        path = os.path.join(self._directory, str(step))
-        aside, count = f"{path}.unreadable", 1
-        while os.path.exists(aside):
-            aside, count = f"{path}.unreadable{count}", count + 1
-        os.replace(path, aside)
+        aside, count, names = f"{step}.unreadable", 1, storage.names_in(self._directory)
+        while aside in names:
+            aside, count = f"{step}.unreadable{count}", count + 1
+        storage.rename(self._directory / str(step), self._directory / aside)
         self._open()
 
     def close(self) -> None:
@@ -187,16 +193,15 @@ class Checkpoints:
         if self._manager is None:
             return
         try:
-            self._manager.wait_until_finished()
-            self._manager.close()
+            with self._foreign_errors():
+                self._manager.wait_until_finished()
+                self._manager.close()
         except _FILE_ERRORS as error:
             raise self._cannot("write", error) from error
 
     def _cannot(self, what: str, error: Exception) -> StorageError:
-        cause = _system_error(error)
-        reason = (cause and cause.strerror) or " ".join(str(error).split())
         return StorageError(
-            f"cannot {what} the checkpoints in {self._directory} ({reason[:200]}); "
+            f"cannot {what} the checkpoints in {self._directory} ({_reason(error)}); "
             "mend that, and the same command goes on at the last whole one."
         )
 
@@ -235,19 +240,18 @@ def read_step(
     Raises:
       InputError: there is no such checkpoint, it can't be read, or `check` refused it.
     """
-    directory = os.path.abspath(directory)
+    directory = storage.literal(directory)
     # Not `read_only`, of which Orbax warns that it is.
     options = ocp.CheckpointManagerOptions(create=False)
+    errors = storage.system_errors(directory, (InputError, *_FILE_ERRORS))
     try:
-        with ocp.CheckpointManager(directory, options=options) as manager:
+        with errors, ocp.CheckpointManager(directory, options=options) as manager:
             return _read(manager, step, like, check)[0]
     except InputError:
         raise
     except _FILE_ERRORS as error:
-        cause = _system_error(error)
-        reason = (cause and cause.strerror) or " ".join(str(error).split())
         raise InputError(
-            f"checkpoint {directory}/{step} cannot be read ({reason[:200]}); restore "
+            f"checkpoint {directory}/{step} cannot be read ({_reason(error)}); restore "
             "it."
         ) from error
 
@@ -258,6 +262,12 @@ def _system_error(error: Exception) -> OSError | None:
         return error
     code = re.search(r"os_error_code='(\d+)'", str(error))
     return OSError(int(code[1]), os.strerror(int(code[1]))) if code else None
+
+
+def _reason(error: Exception) -> str:
+    """Why, in a short line."""
+    cause = _system_error(error)
+    return ((cause and cause.strerror) or " ".join(str(error).split()))[:200]
 
 
 def check_finite(tree: Any, step: int) -> None:

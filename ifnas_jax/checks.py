@@ -10,7 +10,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from ifnas_jax import config as config_lib
-from ifnas_jax import distributed, draws
+from ifnas_jax import distributed, draws, storage
 from ifnas_jax.architecture import Architecture, load
 from ifnas_jax.data.augment import eval_transform, train_transform
 from ifnas_jax.data.halves import halves
@@ -59,7 +59,7 @@ def check_run(config: ConfigDict, dataset: Dataset, workdir: str) -> None:
         total = config.retrain.epochs * max(1, count // config.retrain.batch_size)
         check_steps("retrain.epochs", config.retrain.epochs, total)
         path = os.path.join(workdir, "search", "architecture.json")
-        given = "search" not in config.jobs or os.path.exists(path)
+        given = "search" not in config.jobs or storage.exists(path)
         if given and distributed.is_primary():
             check_architecture(config, load(path), path)
 

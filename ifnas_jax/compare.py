@@ -11,7 +11,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from ifnas_jax import files
+from ifnas_jax import storage
 from ifnas_jax.errors import InputError
 from ifnas_jax.flags import make_parser
 from ifnas_jax.report import comparison
@@ -33,13 +33,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     arguments = parser.parse_args(argv)
     try:
-        if arguments.html:
-            _check_name(arguments.html)
+        html = arguments.html and storage.named("--html", arguments.html)
+        if html:
+            _check_name(html)
         runs = [read_run(workdir) for workdir in arguments.runs]
         comparison.check_comparable(runs)
         print(_table(runs))
-        if arguments.html:
-            _write(arguments.html, runs)
+        if html:
+            _write(html, runs)
     except InputError as error:
         print(f"compare: {error}", file=sys.stderr)
         return 2
@@ -80,7 +81,7 @@ def _write(path: str, runs: Sequence[Run]) -> None:
 
     content = make_page(runs)
     try:
-        files.write_text(path, content)
+        storage.write_text(path, content)
     except OSError as error:
         raise InputError(
             f"--html {path!r} cannot be written ({error.strerror}); name a file in a "

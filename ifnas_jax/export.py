@@ -16,7 +16,7 @@ import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 
-from ifnas_jax import files, tpu
+from ifnas_jax import files, storage, tpu
 from ifnas_jax.errors import InputError
 from ifnas_jax.flags import make_parser
 from ifnas_jax.formats import notes, torch_source
@@ -104,8 +104,10 @@ def export(
       InputError: the run is not done or damaged, an operator has no counterpart in a
         format, or the folder exists or can't be written.
     """
+    workdir = storage.named("--workdir", workdir, checkpoints=weights)
+    out = storage.named("--out", out)
     found = load_found(workdir)
-    if os.path.lexists(out):
+    if os.path.lexists(out) or storage.exists(out):
         raise InputError(f"--out {out!r} exists; name a new folder.")
     missing = torch_source.without_counterpart(found.architecture)
     if missing and not weights:
@@ -119,8 +121,10 @@ def export(
         contents |= _trained_contents(found, trained, formats, source)
     contents |= _notes(found, trained.top1 if trained else None, contents)
     with _new_folder(out) as folder:
+        # In a bucket one by one: last what says that all is there.
         for name, content in contents.items():
-            _write(os.path.join(folder, name), content)
+            content = content.encode() if isinstance(content, str) else content
+            storage.write_bytes(os.path.join(folder, name), content)
 
 
 def _torch_source(found: Found) -> str:
@@ -167,23 +171,21 @@ def _notes(found: Found, top1: float | None, names: Iterable[str]) -> dict[str, 
     return {**contents, "README.md": readme}
 
 
-def _write(path: str, content: str | bytes) -> None:
-    with open(path, "wb") as file:
-        file.write(content.encode() if isinstance(content, str) else content)
-        file.flush()
-        os.fsync(file.fileno())
-
-
 @contextlib.contextmanager
 def _new_folder(path: str) -> Iterator[str]:
     """A folder to write to, which becomes `path` when all is written.
 
+    In a bucket, which renames no folders, it is `path` itself.
+
     Raises:
       InputError: it can't be written.
     """
-    parent, name = os.path.split(os.path.abspath(path))
+    parent, name = os.path.split(storage.absolute(path))
     try:
-        os.makedirs(parent, exist_ok=True)
+        if storage.in_bucket(path):
+            yield path
+            return
+        storage.make_folder(parent)
         with tempfile.TemporaryDirectory(prefix=f".{name}.", dir=parent) as temporary:
             # Not the temporary folder itself, which only its owner may read.
             folder = os.path.join(temporary, name)

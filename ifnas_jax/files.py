@@ -1,4 +1,4 @@
-"""Small text files of a run: written whole or not at all, appended, cut back.
+"""Small text files of a run: JSON, written whole or not at all, and logs of rows.
 
 What is read is checked: a file may have been edited, or torn by a full disk.
 """
@@ -6,25 +6,17 @@ What is read is checked: a file may have been edited, or torn by a full disk.
 import json
 import os
 import reprlib
+import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from ifnas_jax.errors import InputError
+from ifnas_jax.storage import exists, in_bucket, read_bytes, write_text
 
 _DEPTH = 20
 
 # The types of some keys of an object; integers are floats too, but true is no number.
 Fields = Mapping[str, type | tuple[type, ...]]
-
-
-def write_text(path: str | os.PathLike, text: str) -> None:
-    """Writes a file whole or not at all: a kill leaves the old one, or the new."""
-    temporary = f"{os.fspath(path)}.tmp"
-    with open(temporary, "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
 
 
 def to_json(value: Any) -> str:
@@ -106,8 +98,7 @@ def read_json(path: str | os.PathLike, fields: Fields | None = None) -> Any:
     """
     path = os.fspath(path)
     try:
-        with open(path, "rb") as file:
-            data = parse_json(file.read())
+        data = parse_json(read_bytes(path))
         return data if fields is None else check_object(data, fields)
     except OSError as error:
         raise InputError(
@@ -131,10 +122,9 @@ def read_rows(
     Raises:
       InputError: a line holds something else.
     """
-    if not os.path.exists(path):
+    if not exists(path):
         return []
-    with open(path, "rb") as file:
-        *lines, _ = file.read().rstrip(b"\0").split(b"\n")
+    *lines, _ = read_bytes(path).rstrip(b"\0").split(b"\n")
     rows, last = [], 0
     for number, line in enumerate(lines, start=1):
         try:
@@ -168,19 +158,60 @@ class RowLog:
           keep: which of the others stay.
         """
         rows = [r for r in read_rows(path) if r["step"] <= last_step and keep(r)]
-        write_text(path, "".join(json.dumps(row) + "\n" for row in rows))
+        text = "".join(json.dumps(row) + "\n" for row in rows)
+        write_text(path, text)
         self.kept = rows
-        self._file = open(path, "a", encoding="utf-8")  # noqa: SIM115
+        self._file = _Rewritten(path, text) if in_bucket(path) else _Appended(path)
 
     def write(self, row: Mapping[str, Any]) -> None:
-        """Appends a row; a reader sees it at once."""
+        """Appends a row; a reader sees it at once, in a bucket within a minute."""
         self._file.write(json.dumps(row) + "\n")
-        self._file.flush()
 
     def sync(self) -> None:
         """Returns when the rows are on the disk, for what counts on them."""
-        os.fsync(self._file.fileno())
+        self._file.sync()
 
     def close(self) -> None:
         """Closes the file."""
         self._file.close()
+
+
+class _Appended:
+    """A file of a folder, to which lines are appended."""
+
+    def __init__(self, path: str | os.PathLike):
+        self._file = open(path, "a", encoding="utf-8")  # noqa: SIM115
+
+    def write(self, line: str) -> None:
+        self._file.write(line)
+        self._file.flush()
+
+    def sync(self) -> None:
+        os.fsync(self._file.fileno())
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class _Rewritten:
+    """A file of a bucket, in which nothing can be appended: written whole, seldom."""
+
+    _INTERVAL = 30.0  # seconds between two, where nothing counts on it
+
+    def __init__(self, path: str | os.PathLike, text: str):
+        self._path, self._lines = path, [text]
+        self._written, self._new = time.monotonic(), False
+
+    def write(self, line: str) -> None:
+        self._lines.append(line)
+        self._new = True
+        if time.monotonic() - self._written >= self._INTERVAL:
+            self.sync()
+
+    def sync(self) -> None:
+        if self._new:
+            write_text(self._path, "".join(self._lines))
+            self._written, self._new = time.monotonic(), False
+
+    def close(self) -> None:
+        self.sync()

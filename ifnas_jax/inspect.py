@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ifnas_jax import config as config_lib
+from ifnas_jax import storage
 from ifnas_jax.architecture import load
 from ifnas_jax.errors import InputError
 from ifnas_jax.flags import load_config, make_parser
@@ -95,7 +96,8 @@ def _inspect_config(arguments: argparse.Namespace, overrides: Sequence[str]) -> 
 
 
 def _inspect_architecture(arguments: argparse.Namespace) -> None:
-    architecture = load(arguments.architecture)
+    path = storage.named("--architecture", arguments.architecture)
+    architecture = load(path)
     facts = tables.describe_architecture(architecture)
     if arguments.figure:
         from ifnas_jax.report import drawing
@@ -113,6 +115,7 @@ def _save(figure: Any, path: str) -> None:
     """
     from ifnas_jax.report import files
 
+    path = storage.named("--figure", path)
     try:
         files.save_as(figure, path)
     except OSError as error:

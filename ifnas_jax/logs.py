@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from absl import logging
 
-from ifnas_jax import distributed, files, result
+from ifnas_jax import distributed, files, result, storage
 from ifnas_jax.architecture import Architecture
 from ifnas_jax.errors import InputError
 from ifnas_jax.masks import Kept
@@ -34,7 +34,7 @@ class MetricsLog:
         self.events: Events | None = None
         self.rows: list[dict[str, Any]] = []  # those kept and those written
         if self._primary:
-            os.makedirs(directory, exist_ok=True)
+            storage.make_folder(directory)
             self._path = os.path.join(directory, "metrics.jsonl")
             self._file = files.RowLog(self._path, step)
             self.rows = list(self._file.kept)
@@ -113,7 +113,7 @@ class SearchLogs:
         self._primary = distributed.is_primary()
         gates: Sequence[Row] = ()
         if self._primary:
-            os.makedirs(directory, exist_ok=True)
+            storage.make_folder(directory)
             path = os.path.join
             self._gates = files.RowLog(path(directory, "gates.jsonl"), step)
             # The derivation's removals are made again whenever it is.

@@ -15,11 +15,12 @@ from collections.abc import Sequence
 
 from ml_collections import ConfigDict
 
-from ifnas_jax import result, tpu, workdirs
+from ifnas_jax import result, storage, tpu, workdirs
 from ifnas_jax.cluster import Cluster, add_flags, find_cluster
 from ifnas_jax.errors import DivergedError, InputError, PreemptedError, StorageError
 from ifnas_jax.flags import load_config, make_parser
 from ifnas_jax.host_memory import keep_freed_memory
+from ifnas_jax.lock import Lock
 from ifnas_jax.validation import check_overrides, validate
 
 # Of errors; of any other in using files 4.
@@ -121,6 +122,7 @@ def run(config: ConfigDict, workdir: str, cluster: Cluster | None = None) -> Non
         processes can't be connected.
       PreemptedError: SIGTERM came, and everything is saved.
     """
+    workdir = storage.named("--workdir", workdir, checkpoints=True)
     validate(config)
     stored, done = workdirs.look(config, workdir, cluster)
     workdirs.settle(config, stored, workdir, cluster)
@@ -134,7 +136,7 @@ def run(config: ConfigDict, workdir: str, cluster: Cluster | None = None) -> Non
     from ifnas_jax.checks import check_run
 
     versions = result.versions()
-    if workdirs.is_first(cluster) or os.path.isdir(workdir):
+    if workdirs.is_first(cluster) or storage.exists(workdir):
         _keep_compiled(workdir)
     dataset = _open(config, resumed=stored is not None)
     config.dataset.num_classes = dataset.num_classes
@@ -143,7 +145,21 @@ def run(config: ConfigDict, workdir: str, cluster: Cluster | None = None) -> Non
     config.dtype = training.compute_dtype(config).name
     workdirs.check_alike(config, versions)
     distributed.together(lambda: check_run(config, dataset, workdir))
-    distributed.from_primary(lambda: workdirs.claim(config, workdir, stored))
+    lock = Lock(workdir)
+    try:
+        distributed.from_primary(lambda: workdirs.claim(config, workdir, stored, lock))
+        _run_jobs(config, dataset, workdir)
+        skipped = _skipped(dataset)
+        if workdirs.is_first(cluster):
+            result.write(config, workdir, versions, skipped)
+            result.show(workdir, "is done")
+        distributed.barrier("the run is done")
+    finally:
+        lock.release()
+
+
+def _run_jobs(config: ConfigDict, dataset, workdir: str) -> None:
+    """Runs those that are asked for."""
     if "search" in config.jobs:
         from ifnas_jax.search import search
 
@@ -152,11 +168,6 @@ def run(config: ConfigDict, workdir: str, cluster: Cluster | None = None) -> Non
         from ifnas_jax.retrain import retrain
 
         retrain(config, dataset, workdir)
-    skipped = _skipped(dataset)
-    if workdirs.is_first(cluster):
-        result.write(config, workdir, versions, skipped)
-        result.show(workdir, "is done")
-    distributed.barrier("the run is done")
 
 
 def _keep_compiled(workdir: str) -> None:
@@ -167,8 +178,11 @@ def _keep_compiled(workdir: str) -> None:
     import jax
 
     if jax.config.jax_compilation_cache_dir is None:
-        path = os.path.join(os.path.abspath(workdir), "compiled")
+        path = os.path.join(storage.absolute(workdir), "compiled")
         jax.config.update("jax_compilation_cache_dir", path)
+        if storage.in_bucket(workdir):
+            # Those are XLA's own, which knows no buckets.
+            jax.config.update("jax_persistent_cache_enable_xla_caches", "none")
 
 
 def _open(config: ConfigDict, resumed: bool):

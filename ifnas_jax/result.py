@@ -9,7 +9,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from ifnas_jax import files
+from ifnas_jax import files, storage
 from ifnas_jax.architecture import load
 from ifnas_jax.errors import InputError, describe
 
@@ -59,7 +59,7 @@ def read(workdir: str) -> dict[str, Any] | None:
       InputError: it is damaged.
     """
     path = os.path.join(workdir, "result.json")
-    return files.read_json(path, _SHOWN) if os.path.exists(path) else None
+    return files.read_json(path, _SHOWN) if storage.exists(path) else None
 
 
 def is_done(config: ConfigDict, workdir: str) -> bool:
@@ -124,8 +124,8 @@ def write(
 def complete_report(workdir: str) -> None:
     """Writes the report of a run that is done, if the run ended before it could."""
     page = os.path.join(workdir, "report", "index.html")
-    written = os.path.getmtime(page) if os.path.exists(page) else -math.inf
-    if written < os.path.getmtime(os.path.join(workdir, "result.json")):
+    written = storage.modified(page) if storage.exists(page) else -math.inf
+    if written < storage.modified(os.path.join(workdir, "result.json")):
         _write_report(workdir)
 
 
@@ -149,7 +149,7 @@ def _write_report(workdir: str) -> None:
 
 def _read_summary(workdir: str, job: str) -> dict[str, Any]:
     path = os.path.join(workdir, job, "summary.json")
-    return files.read_json(path, _SUMMARY[job]) if os.path.exists(path) else {}
+    return files.read_json(path, _SUMMARY[job]) if storage.exists(path) else {}
 
 
 def show(workdir: str, state: str) -> None:

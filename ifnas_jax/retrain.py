@@ -11,7 +11,7 @@ import jax
 import optax
 from ml_collections import ConfigDict
 
-from ifnas_jax import distributed, files, training
+from ifnas_jax import distributed, files, storage, training
 from ifnas_jax.architecture import Architecture, from_json, load
 from ifnas_jax.checkpoint import Checkpoints, check_finite
 from ifnas_jax.data.augment import eval_transform, train_transform
@@ -172,8 +172,7 @@ def _load(path: str) -> tuple[Architecture, int]:
     """An architecture, and the checksum of its file."""
 
     def read():
-        with open(path, "rb") as file:
-            return load(path).to_json(), zlib.crc32(file.read())
+        return load(path).to_json(), zlib.crc32(storage.read_bytes(path))
 
     data, checksum = distributed.from_primary(read)
     return from_json(data), checksum
@@ -266,7 +265,7 @@ def _is_trained(job: Retrain, path: str) -> bool:
     Raises:
       InputError: it can't be read, or is of another.
     """
-    if not os.path.exists(path):
+    if not storage.exists(path):
         return False
     _check_trained(job, files.read_json(path, {"architecture": int}), path)
     return True

@@ -15,7 +15,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from ifnas_jax import config as config_lib
-from ifnas_jax import cost, distributed, files, pruning, training
+from ifnas_jax import cost, distributed, files, pruning, storage, training
 from ifnas_jax.architecture import Architecture, from_kept
 from ifnas_jax.checkpoint import Checkpoints, check_finite
 from ifnas_jax.data.source import Dataset
@@ -69,12 +69,12 @@ def search(
     """
     directory = os.path.join(workdir, "search")
     path = os.path.join(directory, "architecture.json")
-    if distributed.from_primary(lambda: os.path.exists(path)):
+    if distributed.from_primary(lambda: storage.exists(path)):
         return
     job = make_search(config, dataset, supernet)
     distributed.catch_termination()
     if distributed.is_primary():
-        os.makedirs(directory, exist_ok=True)
+        storage.make_folder(directory)
     if job.method.trains:
         architecture, summary = _train(job, dataset, directory)
     else:

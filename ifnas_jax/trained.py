@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ml_collections import ConfigDict
 
 from ifnas_jax import config as config_lib
-from ifnas_jax import files
+from ifnas_jax import files, storage
 from ifnas_jax.architecture import Architecture, load
 from ifnas_jax.errors import InputError
 
@@ -43,16 +43,16 @@ def load_found(workdir: str | os.PathLike) -> Found:
     Raises:
       InputError: the folder is no run's, or the search is not done.
     """
-    workdir = os.fspath(workdir)
+    workdir = storage.named("workdir", workdir)
     path = os.path.join(workdir, "config.json")
-    if not os.path.isfile(path):
+    if not storage.is_file(path):
         raise InputError(
             f"workdir {workdir!r} is no run: it has no config.json; name the folder of "
             "a run."
         )
     config = _read_config(path)
     path = os.path.join(workdir, "search", "architecture.json")
-    if not os.path.isfile(path):
+    if not storage.is_file(path):
         raise InputError(
             f"workdir {workdir!r} has no search/architecture.json, so its search is "
             "not done; repeat the run's command until it is."
@@ -67,10 +67,10 @@ def load_trained(workdir: str | os.PathLike) -> Trained:
       InputError: the folder is no run's, the run is not done, or its last checkpoint
         can't be read or is of another architecture.
     """
-    workdir = os.fspath(workdir)
+    workdir = storage.named("workdir", workdir, checkpoints=True)
     found = load_found(workdir)
     path = os.path.join(workdir, "retrain", "summary.json")
-    if not os.path.isfile(path):
+    if not storage.is_file(path):
         mend = "until it is"
         if "retrain" not in found.config.jobs:
             mend = "with --config.jobs=\"('search', 'retrain')\""
@@ -121,9 +121,9 @@ def _read_config(path: str) -> ConfigDict:
 
 def _check_same(workdir: str, checksum: int, where: str) -> None:
     """Weights go with the architecture that reads them."""
-    with open(os.path.join(workdir, "search", "architecture.json"), "rb") as file:
-        if zlib.crc32(file.read()) == checksum:
-            return
+    path = os.path.join(workdir, "search", "architecture.json")
+    if zlib.crc32(storage.read_bytes(path)) == checksum:
+        return
     raise InputError(
         f"search/architecture.json of workdir {workdir!r} is not the one that {where} "
         "was trained for; restore it."

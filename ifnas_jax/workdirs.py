@@ -9,9 +9,10 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from ifnas_jax import config as config_lib
-from ifnas_jax import files, result
+from ifnas_jax import files, result, storage
 from ifnas_jax.cluster import Cluster
 from ifnas_jax.errors import InputError, StorageError
+from ifnas_jax.lock import Lock
 from ifnas_jax.validation import validate
 
 
@@ -72,12 +73,25 @@ def check_alike(config: ConfigDict, versions: dict[str, str]) -> None:
     distributed.together(check)
 
 
-def claim(config: ConfigDict, workdir: str, stored: dict[str, Any] | None) -> None:
-    """Writes `config.json`, also to see whether the workdir can be written."""
+def claim(
+    config: ConfigDict, workdir: str, stored: dict[str, Any] | None, lock: Lock
+) -> None:
+    """Takes the workdir, and writes `config.json`, if it is as `look` found it.
+
+    Raises:
+      InputError: another run has it, or had it since then; or it can't be written.
+      StorageError: it can't be written any more.
+    """
     try:
-        os.makedirs(workdir, exist_ok=True)
+        storage.make_folder(workdir)
+        lock.take()
+        if _stored_config(workdir) != stored:
+            raise InputError(
+                f"--workdir {workdir!r} was changed by another run just now; repeat "
+                "the command."
+            )
         path = os.path.join(workdir, "config.json")
-        files.write_text(path, config_lib.to_json(config))
+        storage.write_text(path, config_lib.to_json(config))
     except OSError as error:
         what = f"--workdir {workdir!r} cannot be written ({error.strerror}); "
         if stored is not None:
@@ -98,7 +112,7 @@ def is_first(cluster: Cluster | None) -> bool:
 def _stored_config(workdir: str) -> dict[str, Any] | None:
     path = os.path.join(workdir, "config.json")
     try:
-        os.stat(path)
+        storage.read_bytes(path)
         return files.read_json(path, {"dataset": dict})
     except (FileNotFoundError, NotADirectoryError):
         pass
@@ -107,7 +121,7 @@ def _stored_config(workdir: str) -> dict[str, Any] | None:
             f"--workdir {workdir!r} cannot be read ({error.strerror}); mend that, and "
             "the same command goes on at the last checkpoint."
         ) from error
-    if os.path.exists(os.path.join(workdir, "result.json")):
+    if storage.exists(os.path.join(workdir, "result.json")):
         raise InputError(
             f"--workdir {workdir!r} holds a result.json without the config.json that "
             "it is of; restore that, or use another workdir."

@@ -7,6 +7,7 @@ import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from ifnas_jax import storage
 from ifnas_jax.errors import InputError
 from ifnas_jax.report.run import Run, edges_of, space_name
 from ifnas_jax.report.tables import describe_architecture
@@ -208,7 +209,7 @@ def _spread(values: Sequence[float], show: Callable[[float], str]) -> str:
 
 def names_of(runs: Sequence[Run]) -> list[str]:
     """What tells the runs apart: the shortest equally deep ends of their folders."""
-    paths = [os.path.abspath(run.workdir).split(os.sep) for run in runs]
+    paths = [storage.absolute(run.workdir).split(os.sep) for run in runs]
     for count in range(1, max(map(len, paths))):
         names = [os.sep.join(path[-count:]) for path in paths]
         if len(set(names)) == len(names):

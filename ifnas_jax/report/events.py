@@ -6,7 +6,6 @@ while the job runs.
 
 import collections
 import concurrent.futures
-import glob
 import numbers
 import os
 from collections.abc import Iterable, Mapping
@@ -14,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from ifnas_jax import storage
 from ifnas_jax.architecture import Architecture
 from ifnas_jax.errors import StorageError
 
@@ -110,9 +110,9 @@ class Events:
 
         self._file_errors = (OSError, tf.errors.OpError)
 
-        pattern = os.path.join(glob.escape(self._directory), "events.out.tfevents*")
-        for path in glob.glob(pattern):
-            os.remove(path)
+        for name in storage.names_in(self._directory):
+            if name.startswith("events.out.tfevents"):
+                storage.remove(os.path.join(self._directory, name))
         self._writer = summary_writer.SummaryWriter(self._directory)
         rows, gates = self._kept
         for row in rows:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from matplotlib.figure import Figure
 
+from ifnas_jax import storage
 from ifnas_jax.report import curves, drawing, files, gates
 from ifnas_jax.report.run import Run
 
@@ -21,7 +22,7 @@ def write_figures(run: Run) -> list[str]:
     """
     written = []
     for name, figure in _figures(run):
-        os.makedirs(os.path.join(run.workdir, "report"), exist_ok=True)
+        storage.make_folder(os.path.join(run.workdir, "report"))
         files.save_figure(figure, os.path.join(run.workdir, "report", name))
         written.append(name)
     return written

@@ -1,5 +1,6 @@
 """Figures as files, and as pixels."""
 
+import io
 import os
 
 import matplotlib
@@ -7,6 +8,7 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from ifnas_jax import storage
 from ifnas_jax.errors import InputError
 
 
@@ -38,7 +40,11 @@ def save_as(figure: Figure, path: str | os.PathLike) -> None:
     options = {"svg.hashsalt": "ifnas", "svg.fonttype": "path"}
     metadata = {"Date": None} if suffix == ".svg" else {}
     with matplotlib.rc_context(options):
-        figure.savefig(path, dpi=200, metadata=metadata, facecolor="white")
+        image = io.BytesIO()
+        figure.savefig(
+            image, format=suffix[1:], dpi=200, metadata=metadata, facecolor="white"
+        )
+    storage.write_bytes(path, image.getvalue())
 
 
 def pixels(figure: Figure) -> np.ndarray:

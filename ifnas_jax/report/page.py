@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ifnas_jax import files
+from ifnas_jax import storage
 from ifnas_jax.report import curves, document, drawing, gates
 from ifnas_jax.report.document import (
     details,
@@ -58,9 +58,9 @@ def write_page(run: Run, machine: Mapping[str, Any] | None = None) -> str:
       OSError: it can't be written.
     """
     directory = os.path.join(run.workdir, "report")
-    os.makedirs(directory, exist_ok=True)
+    storage.make_folder(directory)
     path = os.path.join(directory, "index.html")
-    files.write_text(path, make_page(run, machine or run.result or {}))
+    storage.write_text(path, make_page(run, machine or run.result or {}))
     return path
 
 

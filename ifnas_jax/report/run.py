@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ifnas_jax import config as config_lib
-from ifnas_jax import cost, files, result
+from ifnas_jax import cost, files, result, storage
 from ifnas_jax.architecture import Architecture, from_kept, load
 from ifnas_jax.errors import InputError
 from ifnas_jax.spaces import make_space
@@ -122,9 +122,9 @@ def read_run(workdir: str | os.PathLike) -> Run:
     Raises:
       InputError: it is the folder of no run, or a file in it is damaged.
     """
-    workdir = os.fspath(workdir)
+    workdir = storage.named("workdir", workdir)
     path = os.path.join(workdir, "config.json")
-    if not os.path.isfile(path):
+    if not storage.is_file(path):
         raise InputError(
             f"{workdir!r} holds no config.json, so it is no run; name what was given "
             "as --workdir to ifnas_jax.main."
@@ -144,7 +144,7 @@ def read_run(workdir: str | os.PathLike) -> Run:
         space,
         macro,
         result.read(workdir),
-        load(found) if os.path.exists(found) else None,
+        load(found) if storage.exists(found) else None,
         _rows(workdir, "search/metrics.jsonl", _SEARCH),
         _read_gates(workdir, space),
         _rows(workdir, "search/prunings.jsonl", _PRUNINGS),
@@ -217,7 +217,7 @@ def _shape(values: Any) -> tuple[int, ...] | None:
 
 def name_of(run: Run) -> str:
     """A run's folder, without those above it."""
-    return os.path.basename(os.path.abspath(run.workdir))
+    return os.path.basename(storage.absolute(run.workdir))
 
 
 def space_name(space: Space) -> str:

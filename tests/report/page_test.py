@@ -261,8 +261,7 @@ def test_the_result_does_not_wait_for_the_report(finished, tmp_path, caplog, cap
     workdir, before = tmp_path / "run", files.read_json(finished[0] / "result.json")
     shutil.copytree(finished[0], workdir, ignore=shutil.ignore_patterns("checkpoints"))
     (workdir / "result.json").unlink()
-    (workdir / "report" / "gates.svg").unlink()
-    (workdir / "report" / "gates.svg").symlink_to("/dev/full")
+    (workdir / "report" / "gates.svg.tmp").symlink_to("/dev/full")
     arguments = config_lib.default("mnist5k"), str(workdir), before["versions"], 0
     full = workdir / "result.json.tmp"
     full.symlink_to("/dev/full")
