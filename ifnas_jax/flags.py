@@ -1,6 +1,8 @@
 """Command lines: `--config=FILE.py[:DATASET]` and overrides `--config.FIELD=VALUE`."""
 
 import argparse
+import ast
+import decimal
 import importlib.util
 import inspect
 import os
@@ -11,6 +13,7 @@ from collections.abc import Sequence
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 
+from ifnas_jax import storage
 from ifnas_jax.errors import InputError
 
 
@@ -35,6 +38,7 @@ def load_config(argument: str, overrides: Sequence[str] = ()) -> ConfigDict:
       InputError: there is no such file, or an override is not of the config.
     """
     path, *rest = argument.split(":", 1)
+    path = storage.named("--config", path)
     installed = pathlib.Path(__file__).parent / path
     if os.path.dirname(path) == "configs" and not os.path.isfile(path):
         path = str(installed) if installed.is_file() else path
@@ -65,7 +69,7 @@ def load_config(argument: str, overrides: Sequence[str] = ()) -> ConfigDict:
     config = get_config(*rest)
     for override in overrides:
         _check_field(config, override)
-    values, command = flags.FlagValues(), ["config", *overrides]
+    values, command = flags.FlagValues(), ["config", *_spelled(config, overrides)]
     try:
         config_flags.DEFINE_config_dict(
             "config", config, flag_values=values, sys_argv=command
@@ -100,3 +104,81 @@ def _check_field(config: ConfigDict, override: str) -> None:
                 )
             )
         held = held[name]
+
+
+def _spelled(config: ConfigDict, overrides: Sequence[str]) -> list[str]:
+    """The overrides, values written as the flags' library reads them.
+
+    A number of steps may be 1e3, and of a list no quotes and brackets are asked for.
+
+    Raises:
+      InputError: a value can't be of its field.
+    """
+    spelled, rest = [], list(overrides)
+    while rest:
+        name, equals, value = rest.pop(0).partition("=")
+        field = name.removeprefix("--").removeprefix("-").removeprefix("config.")
+        held = _held(config, field) if f"config.{field}" in name else None
+        if held is None or isinstance(held, ConfigDict):
+            spelled.append(name + equals + value)
+            continue
+        if not equals:
+            # The value follows, but for what is switched on.
+            if isinstance(held, bool) or not rest:
+                spelled.append(name)
+                continue
+            value = rest.pop(0)
+        spelled.append(f"{name}={_value(field, held, value)}")
+    return spelled
+
+
+def _held(config: ConfigDict, field: str):
+    """The value of a field; None where there is no such field."""
+    for name in field.split("."):
+        if not isinstance(config, ConfigDict) or name not in config:
+            return None
+        config = config[name]
+    return config
+
+
+def _value(field: str, held, text: str) -> str:
+    """A value for a field of the type of what it holds."""
+    if isinstance(held, bool):
+        if text.lower() not in ("true", "t", "1", "false", "f", "0"):
+            raise InputError(f"{field} is {text!r}; set it to true or false.")
+    elif isinstance(held, int | float):
+        return _number(field, held, text)
+    elif isinstance(held, tuple):
+        return _items(field, text)
+    return text
+
+
+def _number(field: str, held: int | float, text: str) -> str:
+    try:
+        if isinstance(held, float):
+            float(text)
+            return text
+        number = decimal.Decimal(text)
+        # Not inf, nor what has a billion digits.
+        if number == number.to_integral_value() and number.adjusted() < 30:
+            return str(int(number))
+    except (ValueError, ArithmeticError):
+        pass
+    kind = "number" if isinstance(held, float) else "whole number"
+    raise InputError(f"{field} is {text!r}; set it to a {kind}, as {held!r}.")
+
+
+def _items(field: str, text: str) -> str:
+    """A tuple as Python writes it."""
+    try:
+        ast.literal_eval(text)
+        return text
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        pass
+    if set(text) & set('()[]{}"\\') or text.strip().startswith("'"):
+        raise InputError(
+            f"{field} is {text!r}, which is no list; write values with commas between "
+            "them, and in quotes those that have brackets."
+        )
+    items = tuple(filter(None, map(str.strip, text.split(","))))
+    return repr(items)

@@ -107,9 +107,10 @@ if [[ $command == train || $command == create ]]; then
 fi
 if [[ $command == train ]]; then
   (($#)) || die "the job's arguments are missing; give them after --."
-  if ((!keep)) && [[ " $*" != *" --workdir=/mnt/bucket/"* || ! $bucket ]]; then
-    die "the workdir would be deleted with the pod; set --bucket=NAME and" \
-      "--workdir=/mnt/bucket/..., or --keep the pod."
+  if ((!keep)) && [[ " $*" != *" --workdir=gs://"* ]] &&
+    [[ " $*" != *" --workdir=/mnt/bucket/"* || ! $bucket ]]; then
+    die "the workdir would be deleted with the pod; set --workdir=gs://NAME/..., or" \
+      "--bucket=NAME and --workdir=/mnt/bucket/..., or --keep the pod."
   fi
 elif (($#)); then
   die "'$command' runs no job, but arguments follow --; leave them out."

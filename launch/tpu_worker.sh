@@ -35,7 +35,7 @@ setup() {
     PIP_BREAK_SYSTEM_PACKAGES=1 python3 -m pip install --quiet --user uv
     python3 -m uv venv --quiet --python=3.12 .venv
   fi
-  python3 -m uv pip install --quiet --python=.venv/bin/python -e . 'jax[tpu]'
+  python3 -m uv pip install --quiet --python=.venv/bin/python -e '.[gcs]' 'jax[tpu]'
   # The mount points belong to root: nothing is written beside a mount that is missing.
   if [[ $bucket ]] && ! mountpoint -q /mnt/bucket; then
     command -v gcsfuse >/dev/null ||

@@ -355,7 +355,8 @@ def test_tpu_worker_installs_and_mounts(fake):
     assert lines(fake / "calls") == [
         "python3 -m pip install --quiet --user uv",
         "python3 -m uv venv --quiet --python=3.12 .venv",
-        "python3 -m uv pip install --quiet --python=.venv/bin/python -e . jax[tpu]",
+        "python3 -m uv pip install --quiet --python=.venv/bin/python"
+        " -e .[gcs] jax[tpu]",
         "sudo mkdir -p /mnt/bucket",
         f"sudo gcsfuse -o allow_other {owner} --implicit-dirs"
         " --rename-dir-limit=1000000 b /mnt/bucket",
