@@ -104,6 +104,9 @@ def _check_field(config: ConfigDict, override: str) -> None:
                 )
             )
         held = held[name]
+    if isinstance(held, ConfigDict):
+        fields = ", ".join(f"{match[1]}.{field}" for field in held)
+        raise InputError(f"config.{match[1]} is no field, but holds {fields}; set one.")
 
 
 def _spelled(config: ConfigDict, overrides: Sequence[str]) -> list[str]:

@@ -153,7 +153,8 @@ class Lock:
         while not self._released.wait(self._beat):
             try:
                 held = self._read()
-                if held is None or self._is_own(held):
+                # What nobody wrote whole says of nobody that he took it.
+                if not _parse(held) or self._is_own(held):
                     self._put()
                     continue
             except OSError:

@@ -18,7 +18,7 @@ from ifnas_jax.errors import InputError, describe
 
 BUCKET = "gs://"
 
-# What epath takes the first folder of an absolute path for.
+# Where an absolute path begins so, epath takes it for gs:// and so on.
 _MISTAKEN = ("gs", "s3", "az", "hf")
 _Local = type(epath.Path("."))
 
@@ -36,8 +36,8 @@ def named(field: str, value: str | os.PathLike, checkpoints: bool = False) -> st
     """
     text = os.fspath(value)
     scheme = re.match(r"([A-Za-z][\w+.-]*):/", text)
-    if "\0" in text:
-        raise InputError(f"{field} is {text!r}, which is no name of a file.")
+    if not text or "\0" in text:
+        raise InputError(f"{field} is {text!r}, which names nothing; name a path.")
     if scheme and not text.startswith(BUCKET):
         raise InputError(
             f"{field} is {text!r}, but only folders and {BUCKET} are read and written; "
@@ -51,14 +51,24 @@ def named(field: str, value: str | os.PathLike, checkpoints: bool = False) -> st
             f"{field} is {text!r}, but there is no such home folder; name one from / "
             "on, or write ./~ for what is so called."
         )
-    first = os.path.abspath(expanded).split(os.sep)[1]
-    if first in _MISTAKEN:
+    whole = os.path.abspath(expanded)
+    first = whole.split(os.sep)[1]
+    if first in _MISTAKEN or "gs:/" in f"{whole}/":
         raise InputError(
-            f"{field} is {text!r}, but etils takes paths that begin with /{first} for "
-            f"{first}://; use a folder of another name, such as a link in the home "
-            "folder."
+            f"{field} is {text!r}, but libraries take {whole!r} for a bucket; use "
+            "a folder of another name, such as a link in the home folder."
+        )
+    # TensorStore takes a backslash for a slash, and writes elsewhere.
+    if checkpoints and ("\\" in whole or not _is_utf8(whole)):
+        raise InputError(
+            f"{field} is {text!r}, but checkpoints can't be in {whole!r}: use a folder "
+            "whose name is UTF-8 without a backslash."
         )
     return expanded
+
+
+def _is_utf8(text: str) -> bool:
+    return text.encode(errors="replace").decode() == text
 
 
 def _bucket_named(field: str, text: str, checkpoints: bool) -> str:

@@ -124,7 +124,9 @@ def test_one_elsewhere_that_lives_is_not(tmp_path):
 
     def live():
         time.sleep(PATIENCE / 2)
-        (tmp_path / NAME).write_text(json.dumps({**held, "count": 99}))
+        # As a lock does: whoever reads while it is written sees the old one, or this.
+        (tmp_path / "new").write_text(json.dumps({**held, "count": 99}))
+        (tmp_path / "new").replace(tmp_path / NAME)
 
     thread = threading.Thread(target=live)
     thread.start()
@@ -147,16 +149,21 @@ def test_a_run_whose_workdir_was_taken_over_ends(tmp_path):
     )
     process.stdout.readline()
     other = {**json.loads((tmp_path / NAME).read_text()), "token": "x", "host": "h2"}
-    (tmp_path / NAME).write_text(json.dumps(other))
+    (tmp_path / "new").write_text(json.dumps(other))
+    (tmp_path / "new").replace(tmp_path / NAME)
     _, said = process.communicate(timeout=30)
     assert process.returncode == 4
     assert "on h2 has taken --workdir" in said
     assert json.loads((tmp_path / NAME).read_text()) == other
 
 
-def test_a_lock_that_somebody_removed_is_written_again(tmp_path):
+@pytest.mark.parametrize("content", [None, b"", b"\0\0\0"])
+def test_a_lock_that_somebody_removed_is_written_again(tmp_path, content):
     with taken(tmp_path):
-        (tmp_path / NAME).unlink()
+        if content is None:
+            (tmp_path / NAME).unlink()
+        else:
+            (tmp_path / NAME).write_bytes(content)
         time.sleep(0.3)
         with pytest.raises(InputError, match="is in use"):
             make(tmp_path).take()

@@ -36,6 +36,9 @@ def test_home_is_expanded_and_nothing_else_is_changed(monkeypatch):
 @pytest.mark.parametrize(
     ("path", "said"),
     [
+        ("", "names nothing"),
+        ("/gs/\n", "take '/gs/\\n' for a bucket"),
+        ("a\0b", "names nothing"),
         ("s3://b/a", "mount it as a folder"),
         ("file:///b/a", "mount it as a folder"),
         ("gs:/b/a", "mount it as a folder"),
@@ -44,8 +47,9 @@ def test_home_is_expanded_and_nothing_else_is_changed(monkeypatch):
         ("gs://b/seed[1]", "for something else"),
         ("gs://b/../c", "for something else"),
         ("~nobody-has-this-name/a", "no such home folder"),
-        ("/s3/a", "/s3 for s3://"),
-        ("/gs", "/gs for gs://"),
+        ("/s3/a", "take '/s3/a' for a bucket"),
+        ("/gs", "take '/gs' for a bucket"),
+        ("/x/logs:/a", "take '/x/logs:/a' for a bucket"),
     ],
 )
 def test_what_no_back_end_can_do_is_refused(path, said):
@@ -53,6 +57,13 @@ def test_what_no_back_end_can_do_is_refused(path, said):
         storage.named("--out", path)
     assert said in str(refused.value)
     assert repr(path) in str(refused.value)
+
+
+@pytest.mark.parametrize("path", ["/x/\\/a", "/x/a\\b", "/x/\udcff"])
+def test_where_no_checkpoint_can_be_is_refused_for_them(path):
+    assert storage.named("--html", path) == path
+    with pytest.raises(InputError, match="checkpoints can't be in"):
+        storage.named("--workdir", path, checkpoints=True)
 
 
 def test_a_bucket_without_its_client_is_refused_only_for_checkpoints(monkeypatch):

@@ -23,6 +23,7 @@ from benchmarks.fuzz import (
     harness,
     images,
     logs,
+    paths,
     workdirs,
 )
 from ifnas_jax import files
@@ -30,7 +31,8 @@ from ifnas_jax import files
 # What part of the cases is of which kind.
 KINDS = {
     configs: 0.3,
-    architectures: 0.3,
+    architectures: 0.25,
+    paths: 0.05,
     workdirs: 0.1,
     logs: 0.15,
     checkpoints: 0.05,

@@ -92,15 +92,17 @@ def _fitting(name: str):
         return st.sampled_from(["true", "false", "0", "1"])
     if isinstance(value, int):
         about = st.sampled_from([value // 2, value - 1, value + 1, 2 * value])
-        return (about | st.integers(0, 8)).map(str)
+        whole = about | st.integers(0, 8)
+        return whole.map(str) | whole.map("{:e}".format) | whole.map("{}.0".format)
     if isinstance(value, float):
         scaled = st.floats(0, 2).map(lambda factor: factor * value)
         return (scaled | st.floats(0, 1)).map(str)
     if isinstance(value, tuple):
         entries = _ENTRIES.get(name, st.floats(0, 1))
         length = len(value)
-        return st.lists(entries, min_size=max(0, length - 1), max_size=length + 1).map(
-            lambda values: repr(tuple(values))
+        values = st.lists(entries, min_size=max(0, length - 1), max_size=length + 1)
+        return values.map(lambda values: repr(tuple(values))) | values.map(
+            lambda values: ", ".join(map(str, values))
         )
     return _text
 
@@ -156,6 +158,9 @@ PINNED = [
         ("--config.dataset.padding=28",),
         ("--config.macro.width=" + "9" * 5000,),
         ("two\nlines",),
+        ("--config.jobs=search,retrain",),
+        ("--config.search.batch_size=1e3",),
+        ("--config.search.batch_size=1e999999999",),
     )
 ] + [
     (
@@ -187,6 +192,8 @@ def check(case) -> bool:
         checks.check_steps("search.max_epochs", config.search.max_epochs, steps)
     except InputError as error:
         check_sentence(error, [*names(), "config", "arguments"])
+        # Python's own words say nothing of what to write instead.
+        assert "invalid literal" not in str(error), error
         return False
     _check_numbers(config)
     _check_space(config, space)
