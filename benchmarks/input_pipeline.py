@@ -212,7 +212,7 @@ def main() -> None:
     repeats = 1 if arguments.quick else REPEATS
     data = jpegs()
     records = [{"image": data[i % len(data)], "label": 0} for i in range(BATCH)]
-    source = Examples(records, np.arange(BATCH), 3)
+    source = Examples(records, np.arange(BATCH), 3, range(1))
     rng = np.random.default_rng(0)
     boxes = [augment.crop_box(HEIGHT, WIDTH, rng) for _ in range(BATCH)]
 

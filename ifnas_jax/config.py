@@ -129,6 +129,7 @@ def _dataset(dataset: str) -> ConfigDict:
     data.classes = ()  # their TFDS names; empty: all, or those that subset_seed draws
     data.subset_seed = 0  # draws the 100 classes of imagenet100
     data.contents = ""  # filled in: its version and files; a run takes no other
+    data.test_split = ""  # filled in: the first of test, validation, val with labels
     data.on_unreadable = "stop"  # at an image that can't be decoded; "skip": count it
     data.crop = "resized"  # random resized crop; "pad": pad and crop
     data.padding = 0  # pixels on each side, for crop = "pad"
@@ -314,11 +315,12 @@ def resolve(config: ConfigDict, stored: dict[str, Any] | None) -> None:
             f"config.json of the workdir has dataset.classes {names!r}, which no run "
             "leaves; restore it, or use another workdir."
         )
-    if type(stored["dataset"].get("contents")) is not str:
-        raise InputError(
-            "config.json of the workdir has no dataset.contents: it is damaged, or of "
-            "an earlier version; restore it, or use another workdir."
-        )
+    for field in ("contents", "test_split"):
+        if type(stored["dataset"].get(field)) is not str:
+            raise InputError(
+                f"config.json of the workdir has no dataset.{field}: it is damaged, or "
+                "of an earlier version; restore it, or use another workdir."
+            )
     classes, dtype = stored["dataset"].get("num_classes"), stored.get("dtype")
     if type(classes) is not int or classes < 1 or dtype not in ("float32", "bfloat16"):
         raise InputError(
@@ -330,6 +332,8 @@ def resolve(config: ConfigDict, stored: dict[str, Any] | None) -> None:
         config.dataset.classes = tuple(names)
     config.dataset.num_classes = config.dataset.num_classes or classes
     config.dataset.contents = config.dataset.contents or stored["dataset"]["contents"]
+    tested = stored["dataset"]["test_split"]
+    config.dataset.test_split = config.dataset.test_split or tested
     config.dtype = dtype if config.dtype == "auto" else config.dtype
 
 

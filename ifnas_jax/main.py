@@ -142,6 +142,7 @@ def run(config: ConfigDict, workdir: str, cluster: Cluster | None = None) -> Non
     config.dataset.num_classes = dataset.num_classes
     config.dataset.classes = dataset.classes
     config.dataset.contents = dataset.contents
+    config.dataset.test_split = dataset.test_split
     config.dtype = training.compute_dtype(config).name
     workdirs.check_alike(config, versions)
     distributed.together(lambda: check_run(config, dataset, workdir))

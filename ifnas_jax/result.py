@@ -5,6 +5,7 @@ import math
 import os
 import platform
 import shlex
+from collections.abc import Iterator
 from typing import Any
 
 from ml_collections import ConfigDict
@@ -99,6 +100,7 @@ def write(
         "space": architecture.space.name,
         "num_precursors": architecture.space.num_precursors,
         "dataset": config.dataset.name,
+        "test_split": config.dataset.test_split,
         "seed": config.seed,
         "search_seconds": search.get("search_seconds"),
         "retrain_seconds": retrain.get("retrain_seconds"),
@@ -156,20 +158,29 @@ def show(workdir: str, state: str) -> None:
     """The result in a few lines."""
     result = read(workdir)
     print(f"{workdir} {state}:")
-    if result["top1"] is not None:
-        print(f"  test top-1   {100 * result['top1']:.2f} %")
-        print(f"  test top-5   {100 * result['top5']:.2f} %")
-    target = f"target {result['target_madds'] / 1e6:.2f}M, met by "
-    met = f" ({target}{result['target_met_by']})" if result["target_met_by"] else ""
-    print(f"  MAdds        {result['madds'] / 1e6:.2f}M{met}")
-    print(f"  parameters   {result['params'] / 1e6:.3f}M")
-    print(f"  depth        {result['depth']}")
-    if result.get("skipped_images"):
-        print(f"  skipped      {result['skipped_images']} images that are not whole")
-    print(f"  report       {os.path.join(workdir, 'report', 'index.html')}")
+    rows = list(_rows(workdir, result))
+    width = max(len(name) for name, _ in rows) + 3
+    for name, value in rows:
+        print(f"  {name:{width}}{value}")
     print("\nnext:")
     for command in _next(workdir, trained=result["top1"] is not None):
         print(f"  {command}")
+
+
+def _rows(workdir: str, result: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """What a result says, line by line: name and value."""
+    if result["top1"] is not None:
+        split = result.get("test_split", "test")
+        yield f"{split} top-1", f"{100 * result['top1']:.2f} %"
+        yield f"{split} top-5", f"{100 * result['top5']:.2f} %"
+    target = f"target {result['target_madds'] / 1e6:.2f}M, met by "
+    met = f" ({target}{result['target_met_by']})" if result["target_met_by"] else ""
+    yield "MAdds", f"{result['madds'] / 1e6:.2f}M{met}"
+    yield "parameters", f"{result['params'] / 1e6:.3f}M"
+    yield "depth", f"{result['depth']}"
+    if result.get("skipped_images"):
+        yield "skipped", f"{result['skipped_images']} images that are not whole"
+    yield "report", os.path.join(workdir, "report", "index.html")
 
 
 def _next(workdir: str, trained: bool) -> list[str]:

@@ -113,7 +113,10 @@ def _stored_config(workdir: str) -> dict[str, Any] | None:
     path = os.path.join(workdir, "config.json")
     try:
         storage.read_bytes(path)
-        return files.read_json(path, {"dataset": dict})
+        stored = files.read_json(path, {"dataset": dict})
+        # A run of an earlier version does not say.
+        stored["dataset"].setdefault("test_split", "")
+        return stored
     except (FileNotFoundError, NotADirectoryError):
         pass
     except OSError as error:

@@ -11,6 +11,7 @@ from benchmarks.fuzz import (
     configs,
     harness,
     images,
+    labels,
     logs,
     workdirs,
 )
@@ -22,6 +23,7 @@ KINDS = [
     (workdirs, 100, 0.3),
     (logs, 300, 0.3),
     (images, 300, 0.3),
+    (labels, 200, 0.3),
 ]
 NAMES = [kind.__name__.rpartition(".")[2] for kind, *_ in KINDS]
 

@@ -22,6 +22,7 @@ from benchmarks.fuzz import (
     configs,
     harness,
     images,
+    labels,
     logs,
     paths,
     workdirs,
@@ -34,7 +35,8 @@ KINDS = {
     architectures: 0.25,
     paths: 0.05,
     workdirs: 0.1,
-    logs: 0.15,
+    logs: 0.1,
+    labels: 0.05,
     checkpoints: 0.05,
     images: 0.1,
 }

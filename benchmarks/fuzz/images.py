@@ -56,7 +56,8 @@ def check(case) -> bool:
     """
     content, channels, damaged = case
     try:
-        found = Examples([{"image": content, "label": 0}], np.arange(1), channels)[0]
+        records = [{"image": content, "label": 0}]
+        found = Examples(records, np.arange(1), channels, range(1))[0]
     except StorageError as error:
         check_sentence(error, ["record 0"])
         found = None

@@ -170,6 +170,7 @@ def _check_features(builder: tfds.core.DatasetBuilder) -> None:
     if not (
         isinstance(image, tfds.features.Image)
         and isinstance(label, tfds.features.ClassLabel)
+        and label.num_classes
         and np.dtype(image.np_dtype) == np.uint8
     ):
         raise InputError(

@@ -4,129 +4,22 @@ import dataclasses
 import json
 import os
 import zlib
-from collections.abc import Sequence
 
 import ml_collections
 import numpy as np
 import tensorflow_datasets as tfds
-from absl import logging
 
 from ifnas_jax.data.classes import chosen_classes, split_labels
-from ifnas_jax.data.decode import DecodeError, decode
-from ifnas_jax.data.prepare import (
-    IMAGENET,
-    one_line,
-    open_records,
-    prepared_builder,
-)
-from ifnas_jax.errors import InputError, StorageError
+from ifnas_jax.data.examples import Examples
+from ifnas_jax.data.parts import split_name, test_split
+from ifnas_jax.data.prepare import open_records, prepared_builder
+from ifnas_jax.errors import InputError
 
 # Which examples validate is a property of the data set, not of a run.
 _VALID_SEED = 0
 UNREADABLE = ("stop", "skip")
 # Sets of at most this many bytes of pixels are decoded once and kept.
 _KEEP_BYTES = 2**28
-
-
-class Examples(Sequence):
-    """Some examples of a split, by index: {'image': uint8 [H, W, C], 'label': int}.
-
-    None stands for one whose image can't be decoded and that is to be skipped.
-    Reading is safe from several threads.
-
-    Attributes:
-        skipped: the records that were met and could not be decoded.
-    """
-
-    def __init__(
-        self,
-        records: Sequence,
-        indices: np.ndarray,
-        channels: int,
-        classes: np.ndarray | None = None,
-        *,
-        keep: bool = False,
-        skip: bool = False,
-        name: str = "the data set",
-    ):
-        """Picks examples of a split.
-
-        Args:
-            records: the split's examples with undecoded images.
-            indices: [examples], which of them, in order.
-            channels: 1 or 3; a grey image becomes three equal channels.
-            classes: the labels that become 0, 1, ...; None keeps labels.
-            keep: keep decoded images in memory.
-            skip: return None, where otherwise StorageError is raised, for an image
-                that can't be decoded.
-            name: of the split, for errors.
-        """
-        self._records, self._indices, self._channels = records, indices, channels
-        self._labels = None
-        if classes is not None:
-            self._labels = {int(label): new for new, label in enumerate(classes)}
-        self._skip, self._name = skip, name
-        self._kept: list[dict | None] | None = [None] * len(indices) if keep else None
-        self.skipped: set[int] = set()
-
-    def __len__(self) -> int:
-        return len(self._indices)
-
-    def __getitem__(self, index: int) -> dict | None:
-        if self._kept is None:
-            return self._read(index)
-        example = self._kept[index]
-        if example is None:
-            example = self._kept[index] = self._read(index)
-        return example
-
-    def _read(self, index: int) -> dict | None:
-        row = int(self._indices[index])
-        record = self._record(row)
-        try:
-            image = decode(record["image"], self._channels)
-        except DecodeError as error:
-            self._note(row, error)
-            return None
-        # Kept images are handed out again and again: nobody may write to them.
-        image.flags.writeable = False
-        label = int(record["label"])
-        return {
-            "image": image,
-            "label": label if self._labels is None else self._labels[label],
-        }
-
-    def _record(self, row: int) -> dict:
-        reason, cause = "its file is cut", None
-        try:
-            record = self._records[row]
-            # What ArrayRecord finds past the end of a file that was cut meanwhile.
-            if record["image"] is not None:
-                return record
-        except (OSError, RuntimeError) as error:
-            reason, cause = one_line(error), error
-        raise StorageError(
-            f"record {row} of {self._name} can't be read ({reason}): see that "
-            "dataset.data_dir is there and whole, and repeat the command."
-        ) from cause
-
-    def _note(self, row: int, error: DecodeError) -> None:
-        """Stops at an image that can't be decoded, or counts it."""
-        if not self._skip:
-            raise StorageError(
-                f"record {row} of {self._name} is no whole image ({one_line(error)}): "
-                "prepare the set again from whole files, or set "
-                "dataset.on_unreadable to 'skip'."
-            ) from error
-        if not self.skipped:
-            logging.warning(
-                "Record %d of %s is no whole image (%s): it is skipped, and so will "
-                "be others, without a word.",
-                row,
-                self._name,
-                one_line(error),
-            )
-        self.skipped.add(row)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -137,10 +30,11 @@ class Dataset:
         num_classes: labels are 0 to num_classes − 1.
         train: what weights are trained on; with `valid` it is the training split.
         valid: what is kept of the training split for validation.
-        test: the test split; ImageNet's validation split, whose test has no labels.
+        test: the part `test_split`.
         classes: the name of each label, of a set of which only some classes are
             used; otherwise ().
         contents: its version, examples and files: equal ones are read in equal order.
+        test_split: the name of the split that the network is tested on.
     """
 
     num_classes: int
@@ -149,6 +43,7 @@ class Dataset:
     test: Examples
     classes: tuple[str, ...] = ()
     contents: str = ""
+    test_split: str = "test"
 
 
 def open_dataset(config: ml_collections.ConfigDict, prepare: bool = True) -> Dataset:
@@ -159,7 +54,8 @@ def open_dataset(config: ml_collections.ConfigDict, prepare: bool = True) -> Dat
             'imagenet100'), `data_dir` ('' for TFDS' default), `valid_fraction`
             (of the training split), `channels`, `classes` and `subset_seed` (see
             `chosen_classes`) and `on_unreadable` ('stop' or 'skip'). `num_classes`
-            and `contents`, when there and not empty, have to agree.
+            and `contents`, when there and not empty, have to agree; `test_split` is
+            that of `parts.test_split`.
         prepare: see `prepared_builder`.
 
     Returns:
@@ -167,7 +63,8 @@ def open_dataset(config: ml_collections.ConfigDict, prepare: bool = True) -> Dat
 
     Raises:
         InputError: the set is unknown, can't be or isn't prepared or read, has no
-            training or test split, or does not agree with the config.
+            training or test split with labels, or does not agree with the config.
+        StorageError: a record can't be read.
     """
     _check_fields(config)
     builder = prepared_builder(config.name, config.data_dir, prepare)
@@ -183,7 +80,8 @@ def open_dataset(config: ml_collections.ConfigDict, prepare: bool = True) -> Dat
             f"dataset.num_classes is {config.num_classes}, but '{config.name}' has "
             f"{num_classes} classes: set it to that."
         )
-    splits = {"train": "train", "valid": "train", "test": _test_split(builder)}
+    test = test_split(builder, config.get("test_split", ""))
+    splits = {"train": "train", "valid": "train", "test": test}
     records = {name: open_records(builder, name) for name in sorted({*splits.values()})}
     rows = {split: _rows(builder, split, classes, prepare) for split in records}
     train, valid = split_validation(rows["train"], config.valid_fraction)
@@ -194,14 +92,16 @@ def open_dataset(config: ml_collections.ConfigDict, prepare: bool = True) -> Dat
             records[split],
             indices[part],
             config.channels,
-            classes,
+            range(num_classes) if classes is None else classes,
             keep=keep,
             skip=config.on_unreadable == "skip",
-            name=f"{builder.info.full_name}, split '{split}',",
+            name=split_name(builder, split),
         )
         for part, split in splits.items()
     }
-    return Dataset(num_classes, classes=names, contents=contents, **parts)
+    return Dataset(
+        num_classes, classes=names, contents=contents, test_split=test, **parts
+    )
 
 
 def _check_fields(config: ml_collections.ConfigDict) -> None:
@@ -270,20 +170,6 @@ def _check_channels(
             f"of {found} channels: "
             + ("set it to 3." if found == 3 else "choose a grey or an RGB set.")
         )
-
-
-def _test_split(builder: tfds.core.DatasetBuilder) -> str:
-    """Where the test examples are, with their labels."""
-    splits = builder.info.splits
-    # The labels of ImageNet's test split were never published.
-    if "test" in splits and not builder.name.startswith(IMAGENET):
-        return "test"
-    if "validation" in splits and "train" in splits:
-        return "validation"
-    raise InputError(
-        f"dataset.name '{builder.name}' has the splits {', '.join(splits)}: choose "
-        "a set with 'train' and with 'test' or 'validation'."
-    )
 
 
 def _fits_in_memory(builder: tfds.core.DatasetBuilder, channels: int) -> bool:

@@ -129,9 +129,10 @@ def _classes(data: ConfigDict) -> str:
 def _state(config: ConfigDict, architecture: Architecture, top1: float | None) -> str:
     """Whether it is trained, and how well."""
     if top1 is not None:
+        part = config.dataset.test_split or "test"
         return (
-            f"Trained; {100 * top1:.2f} % of the test part right after the last epoch, "
-            f"computed in {config.dtype} (these files: float32)."
+            f"Trained; {100 * top1:.2f} % of the {part} part right after the last "
+            f"epoch, computed in {config.dtype} (these files: float32)."
         )
     missing = torch_source.without_counterpart(architecture)
     if missing:

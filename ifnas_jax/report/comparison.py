@@ -22,7 +22,7 @@ _FREE = (
 )
 
 # Fields that say what data is learnt and tested on.
-_DATA = ("dataset.name", "dataset.classes")
+_DATA = ("dataset.name", "dataset.classes", "dataset.test_split")
 
 
 class Column(NamedTuple):
@@ -89,7 +89,9 @@ def check_comparable(runs: Sequence[Run]) -> None:
     for run in others:
         for field in fields:
             ours, theirs = first.config.get(field), run.config.get(field)
-            if ours != theirs:
+            # A run of an earlier version does not say what it was tested on.
+            known = field != "dataset.test_split" or (ours and theirs)
+            if ours != theirs and known:
                 ours, theirs = reprlib.repr(ours), reprlib.repr(theirs)
                 raise InputError(
                     f"{first.workdir!r} is a run with {field} {ours}, but "

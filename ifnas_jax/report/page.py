@@ -116,7 +116,7 @@ def _facts(run: Run) -> Iterable[tuple[str, str, str]]:
     """What a run came to, or has come to: (name, value, remark)."""
     result, last = run.result or {}, (run.retrain or run.search or [{}])[-1]
     if result.get("top1") is not None:
-        where = "on the test part, after the last epoch"
+        where = f"{_tested(result)}, after the last epoch"
         yield "top-1", f"{100 * result['top1']:.2f} %", where
         yield "top-5", f"{100 * result['top5']:.2f} %", where
     elif "loss" in last:
@@ -147,6 +147,11 @@ def _facts(run: Run) -> Iterable[tuple[str, str, str]]:
         yield "compiling", duration(result["compile_seconds"]), ""
     if result.get("skipped_images"):
         yield "skipped", str(result["skipped_images"]), "images that are not whole"
+
+
+def _tested(result: Mapping[str, Any]) -> str:
+    split = result.get("test_split", "test")
+    return "on the test part" if split == "test" else f"on the part '{split}'"
 
 
 def _measured(run: Run) -> Iterable[tuple[str, str, str]]:

@@ -198,7 +198,7 @@ def unreadable(skip, damaged=b"no image"):
     photo = encode(photograph(0, (40, 30)))
     records = [{"image": image, "label": 1} for image in (photo, damaged, photo)]
     order = np.array([2, 1, 0])
-    return Examples(records, order, 3, skip=skip, name="toy, split 'train',")
+    return Examples(records, order, 3, range(2), skip=skip, name="toy, split 'train',")
 
 
 def test_an_unreadable_record_stops():
