@@ -3,7 +3,8 @@
     python -m benchmarks.preflight --json=benchmarks/results/preflight.json
 
 A command whose row is in the file already is not repeated: on two cores one takes from
-2 to 15 minutes. Memory and collectives are the compiler's; seconds are this machine's.
+half a minute to 15. Memory and collectives are the compiler's; seconds are this
+machine's. Prints the rows as the table of docs/preflight.md.
 """
 
 import argparse
@@ -14,6 +15,7 @@ import subprocess
 import sys
 
 from ifnas_jax import files
+from ifnas_jax.preflight import size
 
 CHAINS = [f"--config=configs/lchain{length}.py" for length in (4, 6, 8)]
 COMMANDS = [
@@ -49,6 +51,24 @@ def main(argv=None) -> None:
         out = subprocess.run(run, stdout=subprocess.PIPE, check=True).stdout
         rows.append({"command": command, **json.loads(out)})
         files.write_json(path, rows)
+    print("\n".join(map(markdown, rows)))
+
+
+def markdown(row: dict) -> str:
+    """A line of the table in docs/preflight.md."""
+    chain = row["config"].removeprefix("configs/lchain").removesuffix(".py")
+    job = f"search, L = {chain}" if row["job"] == "search" else "retraining"
+    (sent,), memory = row["collectives"], row["memory"]
+    cells = [
+        job,
+        row["topology"],
+        row["batch"]["device"],
+        size(memory["temporaries"]),
+        size(memory["needed"]),
+        f"{sent['count']} of {size(sent['bytes'])}",
+        f"{row['compile_seconds']:.0f} s",
+    ]
+    return f"| {' | '.join(map(str, cells))} |"
 
 
 if __name__ == "__main__":

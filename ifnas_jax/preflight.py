@@ -62,7 +62,7 @@ class Trial(NamedTuple):
         """In words."""
         if self.needed is None:
             return f"does not fit ({self.program.refusal})"
-        share = f"{_size(self.needed)} of {_size(self.available)}"
+        share = f"{size(self.needed)} of {size(self.available)}"
         return f"{'fits' if self.fits else 'does not fit'}, {share}"
 
 
@@ -74,7 +74,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except InputError as error:
         print(f"preflight: {error}", file=sys.stderr)
         return 2
-    print(json.dumps(facts, indent=1) if arguments.json else _table(facts))
+    print(json.dumps(facts, indent=1) if arguments.json else table(facts))
     return 0 if facts["fits"] else 1
 
 
@@ -239,8 +239,8 @@ def _say(text: str) -> None:
     print(f"preflight: {text}", file=sys.stderr, flush=True)
 
 
-def _size(count: int) -> str:
-    """Of bytes."""
+def size(count: int) -> str:
+    """Bytes in words: as 512 B, 4.8 MiB or 1.56 GiB."""
     if count < 2**20:
         return f"{count} B"
     if count < 2**30:
@@ -257,8 +257,8 @@ _MEMORY = {
 }
 
 
-def _table(facts: dict[str, Any]) -> str:
-    """The same for people."""
+def table(facts: dict[str, Any]) -> str:
+    """What `preflight` returns, for people."""
     batch, memory, kind = facts["batch"], facts["memory"], facts["kind"]
     rows = [
         ("step", f"{facts['job']} of {facts['config']}, {facts['dtype']}"),
@@ -274,16 +274,16 @@ def _table(facts: dict[str, Any]) -> str:
         rows.insert(1, ("architecture", facts["architecture"]))
     for name, text in _MEMORY.items():
         if name in memory:
-            rows.append((f"  {name}", f"{_size(memory[name]):>10}  {text}"))
+            rows.append((f"  {name}", f"{size(memory[name]):>10}  {text}"))
     if facts["refusal"]:
         rows.append(("does not fit", facts["refusal"]))
     else:
-        share = f"{_size(memory['needed'])} of {_size(memory['available'])} a device"
+        share = f"{size(memory['needed'])} of {size(memory['available'])} a device"
         rows.append(("fits" if facts["fits"] else "does not fit", share))
         for entry in facts["collectives"]:
-            size = f"{entry['count']} of {_size(entry['bytes'])} in all"
-            rows.append((entry["kind"], size))
-        rows.append(("gradients", _size(facts["params_bytes"])))
+            sent = f"{entry['count']} of {size(entry['bytes'])} in all"
+            rows.append((entry["kind"], sent))
+        rows.append(("gradients", size(facts["params_bytes"])))
     if "largest_batch" in facts:
         found = facts["largest_batch"]
         text = f"{found['device']} images a device, {found['global']} over all"

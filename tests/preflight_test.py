@@ -1,11 +1,13 @@
 import json
 import os
 import pathlib
+import re
 import subprocess
 import sys
 
 import pytest
 
+from benchmarks.preflight import markdown
 from ifnas_jax import aot, preflight, shapes, tpu
 from ifnas_jax.architecture import Architecture, KeptEdge, KeptStage
 from ifnas_jax.cost import Macro
@@ -201,3 +203,18 @@ def test_refusal_of_the_compiler(compiler, capsys):
     assert (code, facts["fits"]) == (1, False)
     assert facts["refusal"] == "used 2000 of 1000"
     assert facts["memory"]["needed"] is None
+
+
+def test_what_is_documented_is_what_was_measured():
+    root = pathlib.Path(__file__).parents[1]
+    page = (root / "docs" / "preflight.md").read_text()
+    rows = json.loads((root / "benchmarks" / "results" / "preflight.json").read_text())
+    lines = [markdown(row) for row in rows if "largest_batch" not in row]
+    assert re.findall(r"(?m)^\| (?:search|retraining).*", page) == lines
+    shown = re.findall(r"(?m)^\$ (.*)\n((?:[^$`].*\n)+)", page)
+    assert len(shown) == 3
+    for command, printed in shown:
+        (row,) = [row for row in rows if row["command"] == command]
+        whole = preflight.table(row) + "\n"
+        assert whole.endswith(printed.removeprefix("...\n")), command
+        assert "..." in printed or whole == printed
