@@ -194,7 +194,7 @@ def load(path: str | os.PathLike) -> Architecture:
     """
     path = os.fspath(path)
     try:
-        data = files.parse_json(storage.read_bytes(path))
+        data = files.parse_json(storage.read_bytes(path, storage.SMALL))
     except OSError as error:
         raise InputError(
             f"architecture {path!r} cannot be read ({error.strerror}); name a file "

@@ -11,7 +11,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from ifnas_jax import storage
+from ifnas_jax import command, storage
 from ifnas_jax.errors import InputError
 from ifnas_jax.flags import make_parser
 from ifnas_jax.report import comparison
@@ -90,4 +90,4 @@ def _write(path: str, runs: Sequence[Run]) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(command.run("compare", main))

@@ -11,18 +11,26 @@ import os
 import platform
 import signal
 import sys
+import threading
 from collections.abc import Callable
+from concurrent import futures
 from typing import Any
 
 import jax
 import numpy as np
+from jax._src.distributed import global_state
 from jax.experimental import multihost_utils
 
+from ifnas_jax import devices
 from ifnas_jax.cluster import Cluster
 from ifnas_jax.errors import InputError, StorageError
 
 # The name of the devices' axis inside a pmapped step.
 AXIS = "batch"
+
+# Seconds to wait for the other processes, since machines of a pod that was preempted
+# come back one by one; and those after which it is said.
+_PATIENCE, _SILENCE = 900, 2.0
 
 # Bytes of an error that every process tells the others, and which errors they tell.
 _MESSAGE = 1024
@@ -35,19 +43,40 @@ _asked = itertools.count()  # times that `preempted` was asked
 def start(cluster: Cluster) -> None:
     """Connects the processes of a run; before anything else of JAX.
 
+    Whoever ends the process because of an error, or a signal, that comes meanwhile does
+    so by `os._exit`: leaving in order would wait for them.
+
     Raises:
       ConnectionError: they don't find each other.
+      InputError: JAX can't use the devices.
     """
-    # What was said by hand is not looked for: a Slurm step would get one GPU only.
-    found = None if None in cluster else "deactivate"
     handler = signal.getsignal(signal.SIGTERM)
+    connected: futures.Future[None] = futures.Future()
+
+    def connect():
+        # What was said by hand is not looked for: a Slurm step would get one GPU only.
+        found = None if None in cluster else "deactivate"
+        try:
+            jax.distributed.initialize(
+                *cluster,
+                cluster_detection_method=found,
+                initialization_timeout=_PATIENCE,
+            )
+            connected.set_result(None)
+        except Exception as error:  # Whatever it is: raised below.
+            connected.set_exception(error)
+
+    # In a thread of its own, since JAX waits without looking at signals.
+    threading.Thread(target=connect, daemon=True, name="connect").start()
+    if not futures.wait([connected], _SILENCE).done:
+        _say_waiting()
+    while not futures.wait([connected], 1.0).done:
+        pass
     try:
-        jax.distributed.initialize(
-            *cluster,
-            cluster_detection_method=found,
-            # Machines of a pod that was preempted come back one by one.
-            initialization_timeout=900,
-        )
+        connected.result()
+        devices.check()
+    except InputError:
+        raise
     except (RuntimeError, ValueError) as error:
         reason = str(error).split("\n")[0]
         raise ConnectionError(
@@ -59,6 +88,23 @@ def start(cluster: Cluster) -> None:
     if jax.process_count() == 1:
         # JAX put its own there, which asks the others.
         signal.signal(signal.SIGTERM, handler)
+
+
+def _say_waiting() -> None:
+    """Says for whom: a shell of four Slurm tasks is alone, and may not know it."""
+    which = ""
+    # JAX may still be finding out.
+    if global_state.coordinator_address is not None:
+        which = (
+            f", as process {global_state.process_id} of {global_state.num_processes} "
+            f"with the coordinator {global_state.coordinator_address}"
+        )
+    print(
+        f"ifnas_jax: waiting for the other processes of the run{which}, for up to "
+        f"{_PATIENCE // 60} minutes; say --distributed=off where this one is alone.",
+        file=sys.stderr,
+        flush=True,
+    )
 
 
 def _leave(*error) -> None:

@@ -16,7 +16,7 @@ import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 
-from ifnas_jax import files, storage, tpu
+from ifnas_jax import command, files, storage, tpu
 from ifnas_jax.errors import InputError
 from ifnas_jax.flags import make_parser
 from ifnas_jax.formats import notes, torch_source
@@ -26,7 +26,7 @@ FORMATS = ("stablehlo", "torch", "onnx")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command line: 0, 2 after bad input, or 130 after Ctrl-C."""
+    """Runs the command line; returns its exit code."""
     arguments = _parser().parse_args(argv)
     weights = arguments.weights != "none"
     tpu.keep_quiet()
@@ -36,9 +36,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     except InputError as error:
         print(f"export: {error}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print("export: interrupted; the same command starts again.", file=sys.stderr)
-        return 130
     print(f"{arguments.out} holds the network; its README.md says how to use it.")
     return 0
 
@@ -200,4 +197,4 @@ def _new_folder(path: str) -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(command.run("export", main, answers=False))

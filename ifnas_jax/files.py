@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ifnas_jax.errors import InputError
-from ifnas_jax.storage import exists, in_bucket, read_bytes, write_text
+from ifnas_jax.storage import SMALL, exists, in_bucket, read_bytes, write_text
 
 _DEPTH = 20
 
@@ -98,7 +98,7 @@ def read_json(path: str | os.PathLike, fields: Fields | None = None) -> Any:
     """
     path = os.fspath(path)
     try:
-        data = parse_json(read_bytes(path))
+        data = parse_json(read_bytes(path, SMALL))
         return data if fields is None else check_object(data, fields)
     except OSError as error:
         raise InputError(

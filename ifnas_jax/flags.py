@@ -46,6 +46,13 @@ def load_config(argument: str, overrides: Sequence[str] = ()) -> ConfigDict:
         raise InputError(
             f"config {path!r} is no file; name one such as those in configs/."
         )
+    try:
+        storage.read_bytes(path, storage.SMALL)
+    except OSError as error:
+        raise InputError(
+            f"config {path!r} cannot be read ({error.strerror}); name one such as "
+            "those in configs/."
+        ) from error
     # Not by config_flags' own loader: it hides an InputError in a traceback.
     spec = importlib.util.spec_from_file_location("config_file", path)
     if spec is None:

@@ -12,8 +12,8 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+from ifnas_jax import command, storage
 from ifnas_jax import config as config_lib
-from ifnas_jax import storage
 from ifnas_jax.architecture import load
 from ifnas_jax.errors import InputError
 from ifnas_jax.flags import load_config, make_parser
@@ -126,4 +126,4 @@ def _save(figure: Any, path: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(command.run("inspect", main))

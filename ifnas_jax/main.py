@@ -15,7 +15,7 @@ from collections.abc import Sequence
 
 from ml_collections import ConfigDict
 
-from ifnas_jax import result, storage, tpu, workdirs
+from ifnas_jax import command, result, storage, tpu, workdirs
 from ifnas_jax.cluster import Cluster, add_flags, find_cluster
 from ifnas_jax.errors import DivergedError, InputError, PreemptedError, StorageError
 from ifnas_jax.flags import load_config, make_parser
@@ -54,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     add_flags(parser)
     arguments, overrides = parser.parse_known_args(argv)
     signal.signal(signal.SIGTERM, _stop)
-    cluster = None
+    cluster, together = None, False
     tpu.keep_quiet()
     try:
         cluster = find_cluster(arguments, os.environ)
@@ -65,8 +65,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         run(config, arguments.workdir, cluster)
     except (InputError, DivergedError, StorageError, OSError) as error:
         code, message = _EXIT.get(type(error), 4), _describe(error)
-    except PreemptedError:
+    except PreemptedError as error:
         code, message = 75, "stopped by SIGTERM; the same command goes on from here."
+        together = not isinstance(error, _StoppedError)
     except KeyboardInterrupt:
         code = 130
         message = "interrupted; the same command goes on at the last checkpoint."
@@ -75,10 +76,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     with contextlib.suppress(OSError):  # They may be on the disk that is full.
         sys.stdout.flush()
         print(f"ifnas_jax: {message}", file=sys.stderr, flush=True)
-    if cluster and code != 75:
+    if cluster and not together:
         # Where process 0 is gone JAX ends the others: a moment lets them say why.
         time.sleep(1)
-    if code == 4 or (cluster and code != 75):
+    if code == 4 or (cluster and not together):
         # Leaving in order would wait for the other processes, who may wait for this
         # one, and for threads of Orbax' that wait for what can't be written.
         os._exit(code)
@@ -91,9 +92,13 @@ def _epochs(config: ConfigDict) -> float:
     return sum(lengths[job] for job in lengths if job in config.jobs)
 
 
+class _StoppedError(PreemptedError):
+    """SIGTERM came to this process before there was anything to save."""
+
+
 def _stop(*unused) -> None:
     """Before there is anything to save, SIGTERM just ends the run."""
-    raise PreemptedError
+    raise _StoppedError
 
 
 def _describe(error: Exception) -> str:
@@ -132,9 +137,10 @@ def run(config: ConfigDict, workdir: str, cluster: Cluster | None = None) -> Non
             result.show(workdir, "is done already")
         return
     # JAX and the data libraries are imported only when there is work to do.
-    from ifnas_jax import distributed, training
+    from ifnas_jax import devices, distributed, training
     from ifnas_jax.checks import check_run
 
+    devices.check()
     versions = result.versions()
     if workdirs.is_first(cluster) or storage.exists(workdir):
         _keep_compiled(workdir)
@@ -160,15 +166,23 @@ def run(config: ConfigDict, workdir: str, cluster: Cluster | None = None) -> Non
 
 
 def _run_jobs(config: ConfigDict, dataset, workdir: str) -> None:
-    """Runs those that are asked for."""
+    """Runs those that are asked for.
+
+    Raises:
+      InputError: memory does not suffice.
+    """
+    from ifnas_jax.devices import memory_errors
+
     if "search" in config.jobs:
         from ifnas_jax.search import search
 
-        search(config, dataset, workdir)
+        with memory_errors(config, "search"):
+            search(config, dataset, workdir)
     if "retrain" in config.jobs:
         from ifnas_jax.retrain import retrain
 
-        retrain(config, dataset, workdir)
+        with memory_errors(config, "retrain"):
+            retrain(config, dataset, workdir)
 
 
 def _keep_compiled(workdir: str) -> None:
@@ -222,4 +236,4 @@ def _skipped(dataset) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(command.run("ifnas_jax", main, answers=False))

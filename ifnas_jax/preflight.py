@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ml_collections import ConfigDict
 
+from ifnas_jax import command
 from ifnas_jax import config as config_lib
 from ifnas_jax.errors import InputError
 from ifnas_jax.flags import load_config, make_parser
@@ -292,4 +293,4 @@ def table(facts: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(command.run("preflight", main))

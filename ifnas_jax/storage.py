@@ -10,6 +10,7 @@ import glob
 import importlib.util
 import os
 import re
+import stat
 from collections.abc import Iterator
 
 from etils import epath
@@ -17,6 +18,9 @@ from etils import epath
 from ifnas_jax.errors import InputError, describe
 
 BUCKET = "gs://"
+
+# Bytes that no config, no architecture and no summary of a run comes near.
+SMALL = 64 * 2**20
 
 # Where an absolute path begins so, epath takes it for gs:// and so on.
 _MISTAKEN = ("gs", "s3", "az", "hf")
@@ -172,14 +176,37 @@ def write_text(path: str | os.PathLike, text: str) -> None:
     write_bytes(path, text.encode())
 
 
-def read_bytes(path: str | os.PathLike) -> bytes:
+def read_bytes(path: str | os.PathLike, limit: int | None = None) -> bytes:
     """What is in a file.
 
+    Args:
+      path: of a regular file, or of a pipe that is open, such as /dev/stdin.
+      limit: the bytes that it may have, where a file without an end would be read for
+        ever.
+
     Raises:
-      OSError: it can't be read.
+      OSError: it can't be read, is something else or has more bytes.
     """
+    if not in_bucket(path):
+        _check_kind(path)
     with system_errors(path), epath.Path(path).open("rb") as file:
-        return file.read()
+        content = file.read(-1 if limit is None else limit + 1)
+    if limit is not None and len(content) > limit:
+        reason = f"it has more than {limit / 2**20:.0f} MB"
+        raise OSError(errno.EFBIG, reason, os.fspath(path))
+    return content
+
+
+def _check_kind(path: str | os.PathLike) -> None:
+    """Refuses what has no end, or nobody who writes to it, before it is opened."""
+    mode = os.stat(path).st_mode
+    # One that has no name in a folder: whoever started this process writes to it.
+    opened = os.path.realpath(path).startswith(("/proc/", "/dev/fd/"))
+    if stat.S_ISREG(mode) or (stat.S_ISFIFO(mode) and opened):
+        return
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, "it is a folder", os.fspath(path))
+    raise OSError(errno.EINVAL, "it is no regular file", os.fspath(path))
 
 
 def exists(path: str | os.PathLike) -> bool:

@@ -64,8 +64,8 @@ def load_trained(workdir: str | os.PathLike) -> Trained:
     """The network that a finished run trained; nothing is written.
 
     Raises:
-      InputError: the folder is no run's, the run is not done, or its last checkpoint
-        can't be read or is of another architecture.
+      InputError: the folder is no run's, the run is not done, its last checkpoint
+        can't be read or is of another architecture, or JAX finds no device.
     """
     workdir = storage.named("workdir", workdir, checkpoints=True)
     found = load_found(workdir)
@@ -84,9 +84,11 @@ def load_trained(workdir: str | os.PathLike) -> Trained:
     # JAX is imported only when there is something to load.
     import jax
 
+    from ifnas_jax import devices
     from ifnas_jax.checkpoint import read_step
     from ifnas_jax.retrain_step import make_init, make_network, make_optimizer
 
+    devices.check()
     network = make_network(found.config, found.architecture)
     # The shapes of its state don't depend on how many steps an epoch has.
     optimizer = make_optimizer(found.config, epoch=1)

@@ -112,7 +112,7 @@ def is_first(cluster: Cluster | None) -> bool:
 def _stored_config(workdir: str) -> dict[str, Any] | None:
     path = os.path.join(workdir, "config.json")
     try:
-        storage.read_bytes(path)
+        storage.read_bytes(path, storage.SMALL)
         stored = files.read_json(path, {"dataset": dict})
         # A run of an earlier version does not say.
         stored["dataset"].setdefault("test_split", "")

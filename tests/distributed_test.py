@@ -1,6 +1,7 @@
 """Several processes and devices: the same run, however it is spread."""
 
 import signal
+import time
 
 import numpy as np
 import pytest
@@ -153,3 +154,44 @@ def test_a_refusal_in_one_process_ends_all(tiny_flags, mnist5k_dir, tmp_path):
         assert "process 1: dataset.data_dir" in last
         assert "half-written" in last
     assert not workdir.exists()
+
+
+# A shell of `srun --ntasks=4 --pty bash`.
+SLURM = {
+    "SLURM_JOB_ID": "7",
+    "SLURM_STEP_NODELIST": "localhost",
+    "SLURM_STEP_NUM_TASKS": "4",
+    "SLURM_NTASKS": "4",
+    "SLURM_PROCID": "0",
+    "SLURM_LOCALID": "0",
+}
+
+
+@pytest.mark.parametrize(
+    ("by_hand", "signaled", "code"),
+    [
+        (False, signal.SIGINT, 130),
+        (False, signal.SIGTERM, 75),
+        (True, signal.SIGINT, 130),
+    ],
+)
+def test_who_waits_for_others_says_so_and_can_be_stopped(
+    by_hand, signaled, code, tiny_flags, tmp_path, monkeypatch
+):
+    flags, which = tiny_flags(tmp_path / "run"), "process 0 of 4"
+    if by_hand:
+        flags += ["--coordinator=127.0.0.1:9", "--processes=2", "--process=1"]
+        which = "process 1 of 2 with the coordinator 127.0.0.1:9"
+    else:
+        for name, value in SLURM.items():
+            monkeypatch.setenv(name, value)
+    process = start(flags)
+    started = time.monotonic()
+    said = process.stdout.readline()
+    assert which in said
+    assert "15 minutes; say --distributed=off" in said
+    process.send_signal(signaled)
+    (last,) = finish(process, code).splitlines()
+    assert last.startswith("ifnas_jax: ")
+    assert time.monotonic() - started < 30
+    assert not list(tmp_path.iterdir())

@@ -295,15 +295,6 @@ def test_what_exists_is_left_alone(finished, tmp_path, capsys, monkeypatch):
     assert os.listdir(tmp_path) == ["link"]
 
 
-def test_ctrl_c_is_one_sentence(monkeypatch, capsys):
-    def interrupt(*unused):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(export, "export", interrupt)
-    assert export.main(["--workdir=a", "--out=b"]) == 130
-    assert capsys.readouterr().err.startswith("export: interrupted; ")
-
-
 @pytest.mark.parametrize(
     ("jobs", "mend"),
     [

@@ -26,6 +26,7 @@ from tensorflow_datasets.core import dataset_info, file_adapters
 from tensorflow_datasets.core.download import download_manager
 from tensorflow_datasets.core.download import util as download_util
 
+from ifnas_jax import command
 from ifnas_jax.data.folder import FOLDER, find_folder
 
 # Importing the module registers its builder with TFDS.
@@ -323,4 +324,4 @@ def _choose_array_record(builder: tfds.core.DatasetBuilder) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(command.run("ifnas_jax", main, answers=False))

@@ -9,6 +9,7 @@ pages to be made again.
 import sys
 from collections.abc import Sequence
 
+from ifnas_jax import command
 from ifnas_jax.errors import InputError
 from ifnas_jax.flags import make_parser
 from ifnas_jax.report.write import write_report
@@ -22,7 +23,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     arguments = parser.parse_args(argv)
     try:
-        print(write_report(arguments.workdir))
+        page = write_report(arguments.workdir)
     except InputError as error:
         print(f"report: {error}", file=sys.stderr)
         return 2
@@ -33,8 +34,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             file=sys.stderr,
         )
         return 4
+    print(page)
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(command.run("report", main))

@@ -1,0 +1,80 @@
+"""What all command lines share: how they end, and what becomes of what they print."""
+
+import io
+import os
+import sys
+from collections.abc import Callable
+from typing import TextIO
+
+# What a shell says of a command after Ctrl-C, and of one whose reader went away.
+_INTERRUPTED, _UNREAD = 130, 141
+
+
+def run(name: str, main: Callable[[], int], answers: bool = True) -> int:
+    """Runs a command, which nothing that becomes of what it prints stops.
+
+    A reader may go away, a disk be full, an encoding lack a character: what can't be
+    printed is dropped, and the command does what else there is to do.
+
+    Args:
+      name: of the command, for what is said of it.
+      main: returns its exit code.
+      answers: whether the command is there for what it prints on stdout, so that it
+        fails if that can't be written.
+
+    Returns:
+      The exit code of `main`; 130 after Ctrl-C. Of a command that answers, 141 if
+      nobody reads on, as `head` does, and 4 if its output can't be written.
+    """
+    printed, sys.stdout = _printing(sys.stdout)
+    _, sys.stderr = _printing(sys.stderr)
+    try:
+        code = main()
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        _say(f"{name}: interrupted; the same command starts again.")
+        return _INTERRUPTED
+    if code or not answers or printed.error is None:
+        return code
+    if isinstance(printed.error, BrokenPipeError):
+        return _UNREAD
+    _say(f"{name}: stdout can't be written ({printed.error.strerror}); mend that.")
+    return 4
+
+
+class _Printed(io.FileIO):
+    """A file that drops what can't be written, and keeps the error."""
+
+    error: OSError | None = None
+
+    def write(self, content) -> int:
+        try:
+            return super().write(content)
+        except OSError as error:
+            self.error = error
+            return len(content)
+
+
+def _printing(stream: TextIO | None) -> tuple[_Printed, TextIO]:
+    """What takes the place of stdout or stderr; None is one that was closed."""
+    encoding, at_once, unbuffered = "utf-8", False, False
+    if stream is None:
+        # Its number is free, and no file of ours shall get it.
+        descriptor = os.open(os.devnull, os.O_WRONLY)
+    else:
+        stream.flush()
+        descriptor, encoding = stream.fileno(), stream.encoding
+        at_once, unbuffered = stream.line_buffering, stream.write_through
+    printed = _Printed(descriptor, "w", closefd=False)
+    text = io.TextIOWrapper(
+        printed if unbuffered else io.BufferedWriter(printed),
+        encoding=encoding,
+        errors="backslashreplace",
+        line_buffering=at_once,
+        write_through=unbuffered,
+    )
+    return printed, text
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
