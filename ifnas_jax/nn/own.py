@@ -65,7 +65,7 @@ def own_cost(operator: str, size: int, width: int, stride: int) -> Cost:
             _check_output(module, x, y)
             _check_variables(operator, variables)
     params = jax.tree.leaves(variables.get("params", {}))
-    return Cost(_madds(jaxpr.jaxpr), sum(math.prod(leaf.shape) for leaf in params))
+    return Cost(madds(jaxpr.jaxpr), sum(math.prod(leaf.shape) for leaf in params))
 
 
 def _trace(module: OwnOperator, x: jax.ShapeDtypeStruct, train: bool):
@@ -128,8 +128,8 @@ def _check_variables(operator: str, variables: Any) -> None:
             )
 
 
-def _madds(jaxpr: Any) -> int:
-    """Multiply-adds of a program's convolutions and matrix products."""
+def madds(jaxpr: Any) -> int:
+    """Multiply-adds of the convolutions and matrix products in a program's trace."""
     total = 0
     for equation in jaxpr.eqns:
         name, params = equation.primitive.name, equation.params
@@ -142,9 +142,9 @@ def _madds(jaxpr: Any) -> int:
             depth = math.prod(equation.invars[0].aval.shape[i] for i in contracted)
             total += math.prod(equation.outvars[0].aval.shape) * depth
         elif name == "cond":
-            total += max(_madds(branch.jaxpr) for branch in params["branches"])
+            total += max(madds(branch.jaxpr) for branch in params["branches"])
         else:
             inner = [getattr(value, "jaxpr", value) for value in params.values()]
             times = params["length"] if name == "scan" else 1
-            total += times * sum(_madds(one) for one in inner if hasattr(one, "eqns"))
+            total += times * sum(madds(one) for one in inner if hasattr(one, "eqns"))
     return total
