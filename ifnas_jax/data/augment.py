@@ -25,6 +25,9 @@ _SCALE = (0.08, 1.0)
 _LOG_RATIO = (math.log(3 / 4), math.log(4 / 3))
 # The usual evaluation at 224 pixels resizes the shorter side to 256 first.
 _EVAL_RESIZE = 256 / 224
+# Times its width, or its height, from where on an image is resized in another order,
+# for otherwise one of 1 × 20,000 pixels would take gigabytes on the way.
+_LONG = 16
 
 
 def _to_pil(image: np.ndarray) -> Image.Image:
@@ -42,8 +45,11 @@ def resize(image: np.ndarray, height: int, width: int) -> np.ndarray:
     """Resizes bilinearly (with antialiasing, as PIL does): uint8 [height, width, C]."""
     if image.shape[:2] == (height, width):
         return image
-    size = (width, height)
-    return _from_pil(_to_pil(image).resize(size, Image.Resampling.BILINEAR))
+    pil = _to_pil(image)
+    if pil.height > _LONG * pil.width:
+        # PIL resizes rows first, and would make each of them wide.
+        pil = pil.resize((pil.width, height), Image.Resampling.BILINEAR)
+    return _from_pil(pil.resize((width, height), Image.Resampling.BILINEAR))
 
 
 def pad_crop(image: np.ndarray, rng: np.random.Generator, padding: int) -> np.ndarray:
@@ -105,6 +111,7 @@ def resize_centre_crop(image: np.ndarray, size: int) -> np.ndarray:
         uint8 [size, size, C].
     """
     short = round(size * _EVAL_RESIZE)
+    image = _middle(image)
     height, width = image.shape[:2]
     if height <= width:
         height, width = short, short * width // height
@@ -113,6 +120,17 @@ def resize_centre_crop(image: np.ndarray, size: int) -> np.ndarray:
     image = resize(image, height, width)
     top, left = round((height - size) / 2), round((width - size) / 2)
     return image[top : top + size, left : left + size]
+
+
+def _middle(image: np.ndarray) -> np.ndarray:
+    """Of a very long image the middle, with room around the centre that is cut out.
+
+    As much goes at both ends, so that the centre stays where it is.
+    """
+    height, width = image.shape[:2]
+    longest = _LONG * min(height, width)
+    top, left = (max(0, (side - longest) // 2) for side in (height, width))
+    return image[top : height - top, left : width - left]
 
 
 def shift_hue(image: Image.Image, shift: float) -> Image.Image:
