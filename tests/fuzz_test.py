@@ -9,9 +9,11 @@ import pytest
 from benchmarks.fuzz import (
     architectures,
     configs,
+    folders,
     harness,
     images,
     logs,
+    shapes,
     workdirs,
 )
 
@@ -22,6 +24,8 @@ KINDS = [
     (workdirs, 100, 0.3),
     (logs, 300, 0.3),
     (images, 300, 0.3),
+    (shapes, 60, 1.0),
+    (folders, 40, 0.3),
 ]
 NAMES = [kind.__name__.rpartition(".")[2] for kind, *_ in KINDS]
 

@@ -20,10 +20,12 @@ from benchmarks.fuzz import (
     architectures,
     checkpoints,
     configs,
+    folders,
     harness,
     images,
     logs,
     paths,
+    shapes,
     workdirs,
 )
 from ifnas_jax import files
@@ -31,12 +33,14 @@ from ifnas_jax import files
 # What part of the cases is of which kind.
 KINDS = {
     configs: 0.3,
-    architectures: 0.25,
+    architectures: 0.2,
     paths: 0.05,
     workdirs: 0.1,
     logs: 0.15,
     checkpoints: 0.05,
     images: 0.1,
+    shapes: 0.02,
+    folders: 0.03,
 }
 
 

@@ -87,16 +87,14 @@ def _on_white(image: Image.Image, data: bytes) -> Image.Image:
         _mend_key(image, depth=data[_PNG_DEPTH])
     if image.mode == "La":  # PIL has no way from there to RGBA.
         image = image.convert("LA")
-    pixels = np.asarray(image.convert("RGBA"))
-    alpha = pixels[..., 3:].astype(np.uint16)
-    if alpha.min() == 255:
+    rgba = image.convert("RGBA")
+    if rgba.getchannel("A").getextrema()[0] == 255:
         # As it is, also how PIL makes it grey, but for PIL's warning of its palette.
         image.info.pop("transparency", None)
         return image
-    white = 255 * (255 - alpha)
-    return Image.fromarray(
-        ((pixels[..., :3] * alpha + white + 127) // 255).astype("u1")
-    )
+    white = Image.new("RGB", image.size, "white")
+    white.paste(rgba, mask=rgba)
+    return white
 
 
 def _mend_key(image: Image.Image, depth: int) -> None:

@@ -20,8 +20,9 @@ EXIF's orientation was not applied in training, so don't apply it here. With PIL
 
 ```python
 image = Image.open(path).convert("RGBA")
-white = Image.new("RGBA", image.size, "white")
-image = Image.alpha_composite(white, image).convert("{mode}")
+white = Image.new("RGB", image.size, "white")
+white.paste(image, mask=image)
+image = white.convert("{mode}")
 ```
 
 Of the outputs, number i is of the i-th class in {classes}.

@@ -9,7 +9,7 @@ from official_tars import encode, photograph
 from PIL import Image
 
 from benchmarks.input_pipeline import plain_eval, plain_train
-from ifnas_jax.data import augment
+from ifnas_jax.data import augment, resize
 from ifnas_jax.data.decode import decode
 from ifnas_jax.errors import InputError
 
@@ -144,23 +144,23 @@ def plain_resize(image, height, width):
 @pytest.mark.parametrize("shape", [(5, 80), (80, 5), (1, 16), (16, 1), (7, 100)])
 def test_ordinary_shapes_are_resized_in_one_go(shape):
     image = rng().integers(0, 256, (*shape, 3), np.uint8)
-    found = augment.resize(image, 28, 28)
+    found = resize.resize(image, 28, 28)
     np.testing.assert_array_equal(found, plain_resize(image, 28, 28))
     short = [32 * side // min(shape) for side in shape]
     top, left = (round((side - 28) / 2) for side in short)
     expected = plain_resize(image, *short)[top : top + 28, left : left + 28]
-    np.testing.assert_array_equal(augment.resize_centre_crop(image, 28), expected)
+    np.testing.assert_array_equal(resize.resize_centre_crop(image, 28), expected)
 
 
 @pytest.mark.parametrize("shape", [(2, 33), (33, 2), (1, 400), (401, 1), (600, 7)])
 def test_long_images_look_as_if_they_were(shape):
     image = rng().integers(0, 256, (*shape, 3), np.uint8)
-    found = augment.resize(image, 28, 28).astype(int)
+    found = resize.resize(image, 28, 28).astype(int)
     assert np.abs(found - plain_resize(image, 28, 28)).max() <= 1
     short = [32 * side // min(shape) for side in shape]
     top, left = (round((side - 28) / 2) for side in short)
     expected = plain_resize(image, *short)[top : top + 28, left : left + 28]
-    found = augment.resize_centre_crop(image, 28).astype(int)
+    found = resize.resize_centre_crop(image, 28).astype(int)
     assert np.abs(found - expected).max() <= 1
 
 
