@@ -11,7 +11,6 @@ import zlib
 from typing import NamedTuple
 
 from absl import logging
-from etils import epath
 
 from ifnas_jax import files, storage
 from ifnas_jax.data.listing import File, Images, shown, some
@@ -50,11 +49,14 @@ def write(folder: str | os.PathLike, manifest: Manifest) -> None:
     """
     lines = [f"{json.dumps(key)}: {json.dumps(of)}" for key, of in manifest.items()]
     path = os.path.join(folder, NAME)
+    text = "{\n" + ",\n".join(lines) + "\n}\n"
+    if storage.in_bucket(path):
+        storage.write_text(path, text)
+        return
     # Several may be at it, each with the same.
     part = f"{path}.{uuid.uuid4().hex}.part"
-    storage.write_text(part, "{\n" + ",\n".join(lines) + "\n}\n")
-    with storage.system_errors(path):
-        epath.Path(part).replace(path)
+    storage.write_text(part, text)
+    os.replace(part, path)
 
 
 def read(folder: str | os.PathLike) -> Manifest | None:

@@ -4,11 +4,14 @@ import json
 import os
 import shutil
 
+import buckets
 import pytest
 from small_folders import SIZES, draw
 
 from ifnas_jax.data import manifest
+from ifnas_jax.data.listing import list_images
 from ifnas_jax.errors import InputError
+from ifnas_jax.storage import read_bytes
 
 PREPARED = "folder/1.0.0"
 
@@ -136,6 +139,29 @@ def test_a_run_takes_no_images_of_another_preparation(root, make_config):
     shutil.rmtree(root / PREPARED)
     with pytest.raises(InputError, match=r"dataset\.contents is .*another workdir"):
         open_dataset(config)
+
+
+def test_images_in_a_bucket_are_compared_too(monkeypatch, tmp_path):
+    buckets.use(monkeypatch, buckets.FolderBackend(tmp_path))
+    root, place = f"{buckets.BUCKET}/photos", tmp_path / "fake/photos"
+    draw(place)
+    images = list_images(root)
+    known = {
+        manifest.key_of(split, label, file): manifest.known(file, read_bytes(file.path))
+        for split, classes in images.items()
+        for label, files in classes.items()
+        for file in files
+    }
+    manifest.write(f"{root}/{PREPARED}", known)
+    for path in place.glob("t*/*/*.*"):
+        os.utime(path, (1, 1))
+    manifest.compare(root, f"{root}/{PREPARED}", list_images(root), keep=True)
+    assert {
+        known.modified for known in manifest.read(f"{root}/{PREPARED}").values()
+    } == {10**9}
+    replace_all(place)
+    with pytest.raises(InputError, match=r"changed: test/a/0.png, test/b/0.png, "):
+        manifest.compare(root, f"{root}/{PREPARED}", list_images(root), keep=True)
 
 
 def test_a_line_is_an_image(folder):
