@@ -164,6 +164,20 @@ def test_images_in_a_bucket_are_compared_too(monkeypatch, tmp_path):
         manifest.compare(root, f"{root}/{PREPARED}", list_images(root), keep=True)
 
 
+def test_nothing_is_prepared_without_a_manifest(open_folder, tmp_path, monkeypatch):
+    draw(tmp_path)
+
+    def fail(*_):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(manifest, "write", fail)
+        with pytest.raises(InputError, match=r"can not be prepared .*No space left"):
+            open_folder(tmp_path)
+    assert not os.path.exists(tmp_path / PREPARED)
+    assert open_folder(tmp_path).num_classes == 2
+
+
 def test_a_line_is_an_image(folder):
     text = (folder / PREPARED / manifest.NAME).read_text()
     assert len(json.loads(text)) == text.count("\n") - 2 == 13
