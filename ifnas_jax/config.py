@@ -13,6 +13,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from ifnas_jax import cost, files
+from ifnas_jax.data.names import class_names
 from ifnas_jax.errors import InputError
 from ifnas_jax.methods import METHODS
 from ifnas_jax.spaces import make_space
@@ -307,6 +308,7 @@ def resolve(config: ConfigDict, stored: dict[str, Any] | None) -> None:
         config.sampling.modulus = graph.modulus
     if config.derive == "auto":
         config.derive = derivation(config)
+    config.dataset.classes = class_names(config.dataset.classes)
     if stored is None:
         return
     names = stored["dataset"].get("classes", [])

@@ -180,9 +180,12 @@ def _number(field: str, held: int | float, text: str) -> str:
 
 def _items(field: str, text: str) -> str:
     """A tuple as Python writes it."""
+    # Names of classes may be numbers, and 1e3 is not 1000.0.
+    bare = field == "dataset.classes" and not set(text) & set("()[]{}\"'\\")
     try:
-        ast.literal_eval(text)
-        return text
+        if not bare:
+            ast.literal_eval(text)
+            return text
     except (ValueError, SyntaxError, MemoryError, RecursionError):
         pass
     if set(text) & set('()[]{}"\\') or text.strip().startswith("'"):

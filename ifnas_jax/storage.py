@@ -12,6 +12,7 @@ import os
 import re
 import stat
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from etils import epath
 
@@ -253,3 +254,28 @@ def modified(path: str | os.PathLike) -> float:
         return os.path.getmtime(path)
     with system_errors(path):
         return epath.Path(path).stat().mtime
+
+
+class Facts(NamedTuple):
+    """What is known of a file or a folder without reading it."""
+
+    is_folder: bool
+    is_file: bool
+    size: int
+    modified: int  # in nanoseconds; in a bucket, of whole seconds
+
+
+def facts(path: str | os.PathLike) -> Facts:
+    """Of a file, a folder, or what a link leads to.
+
+    Raises:
+      OSError: there is none.
+    """
+    if in_bucket(path):
+        with system_errors(path):
+            found = epath.Path(path).stat()
+        folder = found.is_directory
+        return Facts(folder, not folder, found.length or 0, found.mtime * 10**9)
+    found = os.stat(path)
+    folder, file = stat.S_ISDIR(found.st_mode), stat.S_ISREG(found.st_mode)
+    return Facts(folder, file, found.st_size, found.st_mtime_ns)

@@ -115,6 +115,9 @@ class MemoryBackend(backend._FileSystemSpecBackend):
     def remove(self, path):
         super().remove(path.removeprefix("gs:/"))
 
+    def stat(self, path):
+        return super().stat(path.removeprefix("gs:/"))
+
 
 def use(monkeypatch, fake):
     """Puts a fake where epath has TensorFlow's."""

@@ -118,6 +118,23 @@ def test_classes_that_were_drawn_are_those_of_the_run_that_goes_on():
         workdirs._check_same(other, stored, "runs/first")
 
 
+@pytest.mark.parametrize(
+    "classes", ["3,z\u00e9bu", "('3','ze\u0301bu')", "(3,'z\u00e9bu')"]
+)
+def test_classes_are_the_same_however_they_are_spelled(classes):
+    def resolved(text, stored=None):
+        override = f"--config.dataset.classes={text}"
+        config = load_config(f"{CONFIGS / 'lchain4'}.py:mnist5k", [override])
+        config_lib.resolve(config, stored)
+        config.dtype = "float32"
+        return config
+
+    stored = json.loads(config_lib.to_json(resolved("3,ze\u0301bu")))
+    assert stored["dataset"]["classes"] == ["3", "z\u00e9bu"]
+    assert not config_lib.differences(resolved(classes, stored), stored)
+    assert config_lib.differences(resolved("z\u00e9bu,3", stored), stored)
+
+
 REFUSED = [
     (
         "lchain4",

@@ -16,8 +16,10 @@ import pytest
 from documented import follow
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from PIL import Image
 
 from ifnas_jax import architecture, export, files, training
+from ifnas_jax.data.decode import decode
 from ifnas_jax.spaces import lchain
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -131,9 +133,23 @@ def test_what_is_exported(exported, finished):
         "README.md"
     }
     assert "TFDS's builder of mnist5k" in readme
+    assert "EXIF's orientation was not applied" in readme
     # Nothing of the machine or the folder that it was made in.
     content = (exported / "network.jax_export").read_bytes()
     assert not re.search(rb"\.py\b", content)
+
+
+def test_the_readme_opens_an_image_as_the_run_did(exported, tmp_path):
+    readme = (exported / "README.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
+    pixels = np.random.default_rng(0).integers(0, 256, (9, 8, 4), np.uint8)
+    path = tmp_path / "drawing.png"
+    for mode in ("RGBA", "LA", "RGB", "L"):
+        Image.fromarray(pixels).convert(mode).save(path)
+        names = {"Image": Image, "path": path}
+        exec(code, names)
+        expected = decode(path.read_bytes(), channels=1)[..., 0]
+        assert np.array_equal(np.asarray(names["image"]), expected)
 
 
 def test_stablehlo_is_as_accurate_as_the_run_where_little_else_is(

@@ -26,6 +26,8 @@ def test_the_argument_names_file_and_data_set():
         (["--config.jobs", "search, retrain"], "jobs", ("search", "retrain")),
         (["--config.dataset.classes=a 'b', c's"], "dataset.classes", ("a 'b'", "c's")),
         (["--config.dataset.classes=cat,5"], "dataset.classes", ("cat", "5")),
+        (["--config.dataset.classes=3, 1e3"], "dataset.classes", ("3", "1e3")),
+        (["--config.dataset.classes='3','5'"], "dataset.classes", ("3", "5")),
         (["--config.search.batch_size=1e3"], "search.batch_size", 1000),
         (["--config.search.batch_size=64.0"], "search.batch_size", 64),
         (["--config.target_madds", "6e8"], "target_madds", 600_000_000),

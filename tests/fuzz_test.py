@@ -9,10 +9,12 @@ import pytest
 from benchmarks.fuzz import (
     architectures,
     configs,
+    folders,
     harness,
     images,
     labels,
     logs,
+    shapes,
     workdirs,
 )
 
@@ -24,6 +26,8 @@ KINDS = [
     (logs, 300, 0.3),
     (images, 300, 0.3),
     (labels, 200, 0.3),
+    (shapes, 60, 1.0),
+    (folders, 40, 0.3),
 ]
 NAMES = [kind.__name__.rpartition(".")[2] for kind, *_ in KINDS]
 

@@ -84,7 +84,11 @@ def test_files_of_a_bucket_are_written_read_and_listed(bucket):
     assert storage.is_file(path)
     assert not storage.is_file(folder)
     assert storage.names_in(folder) == ["result.json"]
+    assert storage.facts(path)[:3] == (False, True, len(storage.read_bytes(path)))
+    assert storage.facts(folder)[:2] == (True, False)
     storage.remove(path)
+    with pytest.raises(FileNotFoundError):
+        storage.facts(path)
     assert not storage.exists(path)
     with pytest.raises(FileNotFoundError):
         storage.read_bytes(path)

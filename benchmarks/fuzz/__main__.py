@@ -20,11 +20,13 @@ from benchmarks.fuzz import (
     architectures,
     checkpoints,
     configs,
+    folders,
     harness,
     images,
     labels,
     logs,
     paths,
+    shapes,
     workdirs,
 )
 from ifnas_jax import files
@@ -32,13 +34,15 @@ from ifnas_jax import files
 # What part of the cases is of which kind.
 KINDS = {
     configs: 0.3,
-    architectures: 0.25,
+    architectures: 0.2,
     paths: 0.05,
     workdirs: 0.1,
     logs: 0.1,
     labels: 0.05,
     checkpoints: 0.05,
     images: 0.1,
+    shapes: 0.02,
+    folders: 0.03,
 }
 
 

@@ -13,6 +13,7 @@ import ml_collections
 import numpy as np
 from PIL import Image, ImageEnhance
 
+from ifnas_jax.data.resize import from_pil, resize, resize_centre_crop, to_pil
 from ifnas_jax.errors import InputError
 
 # (image, generator, out=None) and (image, out=None). As in NumPy, the result is
@@ -23,27 +24,6 @@ EvalTransform = Callable[..., np.ndarray]
 CROPS = ("pad", "resized")
 _SCALE = (0.08, 1.0)
 _LOG_RATIO = (math.log(3 / 4), math.log(4 / 3))
-# The usual evaluation at 224 pixels resizes the shorter side to 256 first.
-_EVAL_RESIZE = 256 / 224
-
-
-def _to_pil(image: np.ndarray) -> Image.Image:
-    """A PIL image of uint8 [H, W, 1] or [H, W, 3]."""
-    return Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image)
-
-
-def _from_pil(image: Image.Image) -> np.ndarray:
-    """The inverse of `_to_pil`: uint8 [H, W, C]."""
-    array = np.asarray(image)
-    return array[..., None] if array.ndim == 2 else array
-
-
-def resize(image: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Resizes bilinearly (with antialiasing, as PIL does): uint8 [height, width, C]."""
-    if image.shape[:2] == (height, width):
-        return image
-    size = (width, height)
-    return _from_pil(_to_pil(image).resize(size, Image.Resampling.BILINEAR))
 
 
 def pad_crop(image: np.ndarray, rng: np.random.Generator, padding: int) -> np.ndarray:
@@ -98,23 +78,6 @@ def random_resized_crop(
     return resize(image[top : top + height, left : left + width], size, size)
 
 
-def resize_centre_crop(image: np.ndarray, size: int) -> np.ndarray:
-    """Resizes the shorter side to 256/224 of `size` and cuts the centre.
-
-    Returns:
-        uint8 [size, size, C].
-    """
-    short = round(size * _EVAL_RESIZE)
-    height, width = image.shape[:2]
-    if height <= width:
-        height, width = short, short * width // height
-    else:
-        height, width = short * height // width, short
-    image = resize(image, height, width)
-    top, left = round((height - size) / 2), round((width - size) / 2)
-    return image[top : top + size, left : left + size]
-
-
 def shift_hue(image: Image.Image, shift: float) -> Image.Image:
     """Turns the hue by `shift` of a full circle; a grey image has none."""
     if image.mode == "L":
@@ -147,7 +110,7 @@ def colour_jitter(
     factors = [rng.uniform(max(0.0, 1 - s), 1 + s) for s in scales]
     shift = rng.uniform(-hue, hue)
     enhancers = (ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color)
-    pil = _to_pil(image)
+    pil = to_pil(image)
     for which in rng.permutation(4):
         if not strengths[which]:
             continue
@@ -155,7 +118,7 @@ def colour_jitter(
             pil = shift_hue(pil, shift)
         else:
             pil = enhancers[which](pil).enhance(factors[which])
-    return _from_pil(pil)
+    return from_pil(pil)
 
 
 def normaliser(config: ml_collections.ConfigDict) -> EvalTransform:

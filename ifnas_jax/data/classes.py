@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 from absl import logging
 
+from ifnas_jax.data.names import class_names
 from ifnas_jax.data.prepare import (
     IMAGENET,
     IMAGENET100,
@@ -28,8 +29,8 @@ def chosen_classes(
     """The names of the classes that are used, of which the i-th becomes label i.
 
     Args:
-        config: `classes` (names as TFDS has them), or `name` 'imagenet100' and
-            `subset_seed`, which draws them.
+        config: `classes` (names as TFDS has them; 3 is '3'), or `name` 'imagenet100'
+            and `subset_seed`, which draws them.
         builder: of the set that has them.
 
     Returns:
@@ -43,10 +44,10 @@ def chosen_classes(
         if config.name != IMAGENET100:
             return ()
         return tuple(known[label] for label in imagenet100_classes(config.subset_seed))
-    classes = tuple(config.classes)
+    classes = class_names(config.classes)
     for name in classes:
         if name not in known:
-            close = difflib.get_close_matches(str(name), known, n=3) or known[:3]
+            close = difflib.get_close_matches(name, known, n=3) or known[:3]
             raise InputError(
                 f"dataset.classes has {name!r}, which '{builder.name}' does not: "
                 f"did you mean {' or '.join(close)}?"

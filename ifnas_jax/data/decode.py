@@ -14,6 +14,8 @@ import simplejpeg
 from PIL import Image, UnidentifiedImageError
 
 _MODES = {1: "L", 3: "RGB"}
+# Where a PNG says how many bits a value has.
+_PNG_DEPTH = 24
 # What PIL raises on damaged or hostile files.
 _PIL_ERRORS = (
     OSError,
@@ -33,7 +35,8 @@ def decode(data: bytes, channels: int) -> np.ndarray:
     """Decodes an image of any format that PIL knows.
 
     The pixels are PIL's, also those of JPEGs (CMYK: within 2 of 255), for which
-    libjpeg-turbo is asked directly: PIL goes by way of four bytes a pixel.
+    libjpeg-turbo is asked directly: PIL goes by way of four bytes a pixel. What is
+    transparent shows white; EXIF's orientation is not applied.
 
     Args:
         data: the encoded image.
@@ -57,12 +60,49 @@ def decode(data: bytes, channels: int) -> np.ndarray:
         with Image.open(io.BytesIO(data)) as file:
             if file.mode[0] in "IF":  # PIL would cut their values off at 255.
                 raise DecodeError("its values have more than 8 bits")
-            return np.atleast_3d(np.array(file.convert(_MODES[channels])))
+            file.load()  # With it comes all that `info` holds.
+            image = _on_white(file, data) if _may_show_through(file) else file
+            return np.atleast_3d(np.array(image.convert(_MODES[channels])))
     except UnidentifiedImageError as error:
         # PIL's own message is the address of the bytes in memory.
         raise DecodeError("PIL knows no such format") from error
     except _PIL_ERRORS as error:
         raise DecodeError(str(error)) from error
+
+
+def _may_show_through(image: Image.Image) -> bool:
+    """Whether a pixel can be transparent: by a channel, a colour or its palette."""
+    if image.mode.upper().endswith("A") or "transparency" in image.info:
+        return True
+    palette = image.palette if image.mode == "P" else None
+    return palette is not None and palette.mode.endswith("A")
+
+
+def _on_white(image: Image.Image, data: bytes) -> Image.Image:
+    """An image without transparency: under what has some lies white.
+
+    Black drawings on a transparent ground would all be the same black otherwise.
+    """
+    if data.startswith(b"\x89PNG") and "transparency" in image.info:
+        _mend_key(image, depth=data[_PNG_DEPTH])
+    if image.mode == "La":  # PIL has no way from there to RGBA.
+        image = image.convert("LA")
+    rgba = image.convert("RGBA")
+    if rgba.getchannel("A").getextrema()[0] == 255:
+        # As it is, also how PIL makes it grey, but for PIL's warning of its palette.
+        image.info.pop("transparency", None)
+        return image
+    white = Image.new("RGB", image.size, "white")
+    white.paste(rgba, mask=rgba)
+    return white
+
+
+def _mend_key(image: Image.Image, depth: int) -> None:
+    """Makes a PNG's transparent colour one of the 8-bit values that PIL makes."""
+    if image.mode == "L" and depth < 8:
+        image.info["transparency"] *= 255 // (2**depth - 1)
+    elif image.mode == "RGB" and depth > 8:
+        raise DecodeError("its transparent colour has more than 8 bits")
 
 
 def _decode_jpeg(data: bytes, channels: int) -> np.ndarray:

@@ -26,7 +26,7 @@ from tensorflow_datasets.core import dataset_info, file_adapters
 from tensorflow_datasets.core.download import download_manager
 from tensorflow_datasets.core.download import util as download_util
 
-from ifnas_jax import command
+from ifnas_jax import command, storage
 from ifnas_jax.data.folder import FOLDER, find_folder
 
 # Importing the module registers its builder with TFDS.
@@ -84,7 +84,7 @@ def prepared_builder(
         name: TFDS' name of the set (`name[/config][:version]`); `imagenet100` is
             ImageNet's, and `folder` the images in `data_dir`.
         data_dir: TFDS' folder of data sets; '' is its default
-            (`$TFDS_DATA_DIR`, or `~/tensorflow_datasets`).
+            (`$TFDS_DATA_DIR`, or `~/tensorflow_datasets`). `~` is the home folder.
         prepare: whether to prepare what takes more than the seconds of the embedded
             set; otherwise it is refused.
 
@@ -97,7 +97,9 @@ def prepared_builder(
             or its files can't be read by index.
     """
     source = IMAGENET if name == IMAGENET100 else name
-    builder = _find(source, data_dir)
+    if data_dir:
+        data_dir = storage.named("dataset.data_dir", data_dir)
+    builder = _find(source, data_dir, prepare)
     _check_features(builder)
     if not builder.data_path.exists():
         if not prepare and builder.name != Mnist5k.name:
@@ -107,7 +109,7 @@ def prepared_builder(
                 f"{prepare_first(name, builder)}."
             )
         _prepare(builder)
-        builder = _find(source, data_dir)
+        builder = _find(source, data_dir, prepare)
     _allow_open_files(builder)
     _check_files(builder)
     return builder
@@ -121,11 +123,11 @@ def prepare_first(name: str, builder: tfds.core.DatasetBuilder) -> str:
     )
 
 
-def _find(name: str, data_dir: str) -> tfds.core.DatasetBuilder:
+def _find(name: str, data_dir: str, prepare: bool) -> tfds.core.DatasetBuilder:
     """The builder of this name; it needs no files, but for a folder of images."""
     try:
         if name == FOLDER:
-            return find_folder(data_dir)
+            return find_folder(data_dir, prepare)
         return tfds.builder(name, data_dir=data_dir or None)
     except tfds.core.DatasetNotFoundError as error:
         # The community sets are listed on the network.

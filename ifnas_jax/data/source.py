@@ -2,15 +2,16 @@
 
 import dataclasses
 import json
-import os
 import zlib
 
 import ml_collections
 import numpy as np
 import tensorflow_datasets as tfds
 
+from ifnas_jax.data import manifest
 from ifnas_jax.data.classes import chosen_classes, split_labels
 from ifnas_jax.data.examples import Examples
+from ifnas_jax.data.folder import FOLDER
 from ifnas_jax.data.parts import split_name, test_split
 from ifnas_jax.data.prepare import open_records, prepared_builder
 from ifnas_jax.errors import InputError
@@ -70,7 +71,7 @@ def open_dataset(config: ml_collections.ConfigDict, prepare: bool = True) -> Dat
     builder = prepared_builder(config.name, config.data_dir, prepare)
     _check_channels(config, builder)
     contents = _contents(builder)
-    _check_contents(config, contents, builder.data_path)
+    _check_contents(config, contents, builder)
     names = chosen_classes(config, builder)
     feature = builder.info.features["label"]
     classes = np.array([feature.str2int(name) for name in names]) if names else None
@@ -119,14 +120,18 @@ def _check_fields(config: ml_collections.ConfigDict) -> None:
 
 
 def _check_contents(
-    config: ml_collections.ConfigDict, contents: str, path: os.PathLike
+    config: ml_collections.ConfigDict,
+    contents: str,
+    builder: tfds.core.DatasetBuilder,
 ) -> None:
     """Refuses another set than the run began with."""
     if config.get("contents", "") not in ("", contents):
+        mend = "install the tensorflow-datasets that prepared it"
+        if builder.name == FOLDER:
+            mend = "name another workdir"
         raise InputError(
-            f"dataset.contents is {config.contents!r}, but {path} holds "
-            f"{contents!r}: set dataset.data_dir to where the former is, or install "
-            "the tensorflow-datasets that prepared it."
+            f"dataset.contents is {config.contents!r}, but {builder.data_path} holds "
+            f"{contents!r}: set dataset.data_dir to where the former is, or {mend}."
         )
 
 
@@ -135,7 +140,11 @@ def _contents(builder: tfds.core.DatasetBuilder) -> str:
     splits = sorted(builder.info.splits.items())
     counts = ", ".join(f"{name} {split.num_examples}" for name, split in splits)
     shards = json.dumps([split.shard_lengths for _, split in splits])
-    return f"{builder.info.full_name}: {counts}, files {zlib.crc32(shards.encode()):x}"
+    files = f"files {zlib.crc32(shards.encode()):x}"
+    images = manifest.read(builder.data_path) if builder.name == FOLDER else None
+    if images is not None:
+        files += f", images {manifest.checksum(images):x}"
+    return f"{builder.info.full_name}: {counts}, {files}"
 
 
 def split_validation(

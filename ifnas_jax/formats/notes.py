@@ -13,8 +13,17 @@ _README = """# A network found by ifnas_jax
 {summary}. {state}
 
 `python -m ifnas_jax.export` wrote this folder. To make an input of an image,
-{preparation},
+lay what is transparent on white, {preparation},
 with {channels}, and divide the values by 255.{shift}
+EXIF's orientation was not applied in training, so don't apply it here. With PIL, whose
+`convert("{mode}")` alone drops transparency, an image on white is
+
+```python
+image = Image.open(path).convert("RGBA")
+white = Image.new("RGB", image.size, "white")
+white.paste(image, mask=image)
+image = white.convert("{mode}")
+```
 
 Of the outputs, number i is of the i-th class in {classes}.
 
@@ -164,6 +173,7 @@ def readme(
         channels="channels red, green and blue"
         if data.channels == 3
         else "one grey channel",
+        mode="RGB" if data.channels == 3 else "L",
         shift=shift,
         classes=_classes(data),
         files="\n".join(rows),

@@ -1,5 +1,7 @@
 import colorsys
 import functools
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -7,7 +9,7 @@ from official_tars import encode, photograph
 from PIL import Image
 
 from benchmarks.input_pipeline import plain_eval, plain_train
-from ifnas_jax.data import augment
+from ifnas_jax.data import augment, resize
 from ifnas_jax.data.decode import decode
 from ifnas_jax.errors import InputError
 
@@ -94,12 +96,12 @@ def test_images_are_those_of_a_loop_over_pil(size, settings):
     np.testing.assert_allclose(row, plain_eval(data, config), atol=1e-6)
 
 
-@pytest.mark.parametrize(("height", "width"), [(20, 30), (200, 10), (10, 200)])
+@pytest.mark.parametrize(("height", "width"), [(20, 30), (200, 10), (10, 200), (1, 9)])
 def test_crop_boxes_fit_with_allowed_area_and_ratio(height, width):
     for key in range(50):
         top, left, h, w = augment.crop_box(height, width, rng(key))
-        assert 0 <= top <= height - h
-        assert 0 <= left <= width - w
+        assert 0 <= top <= height - h < height
+        assert 0 <= left <= width - w < width
         assert abs(w - h * 4 / 3) <= 1 or w < h * 4 / 3
         assert abs(h - w * 4 / 3) <= 1 or h < w * 4 / 3
 
@@ -131,6 +133,63 @@ def test_evaluation_resizes_the_shorter_side_and_cuts_the_centre(settings):
     assert result.shape == (14, 14, 3)
     assert (result[:, :6] == 0).all()
     assert (result[:, 8:] == 255).all()
+
+
+def plain_resize(image, height, width):
+    """As PIL does it, in one go."""
+    size = (width, height)
+    return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BILINEAR))
+
+
+@pytest.mark.parametrize("shape", [(5, 80), (80, 5), (1, 16), (16, 1), (7, 100)])
+def test_ordinary_shapes_are_resized_in_one_go(shape):
+    image = rng().integers(0, 256, (*shape, 3), np.uint8)
+    found = resize.resize(image, 28, 28)
+    np.testing.assert_array_equal(found, plain_resize(image, 28, 28))
+    short = [32 * side // min(shape) for side in shape]
+    top, left = (round((side - 28) / 2) for side in short)
+    expected = plain_resize(image, *short)[top : top + 28, left : left + 28]
+    np.testing.assert_array_equal(resize.resize_centre_crop(image, 28), expected)
+
+
+@pytest.mark.parametrize("shape", [(2, 33), (33, 2), (1, 400), (401, 1), (600, 7)])
+def test_long_images_look_as_if_they_were(shape):
+    image = rng().integers(0, 256, (*shape, 3), np.uint8)
+    found = resize.resize(image, 28, 28).astype(int)
+    assert np.abs(found - plain_resize(image, 28, 28)).max() <= 1
+    short = [32 * side // min(shape) for side in shape]
+    top, left = (round((side - 28) / 2) for side in short)
+    expected = plain_resize(image, *short)[top : top + 28, left : left + 28]
+    found = resize.resize_centre_crop(image, 28).astype(int)
+    assert np.abs(found - expected).max() <= 1
+
+
+def test_long_images_take_little_memory():
+    """Of 1 × 20,000 pixels one took 9 GB."""
+    script = """
+import resource
+import numpy as np
+from ifnas_jax import config
+from ifnas_jax.data import augment
+
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024  # MB
+
+data = config.default("imagenet2012").dataset
+images = [np.zeros((*shape, 3), np.uint8) for shape in ((1, 100_000), (100_000, 1))]
+before = peak()
+for data.crop in ("resized", "pad"):
+    train, evaluate = augment.train_transform(data), augment.eval_transform(data)
+    for image in images:
+        for result in (train(image, np.random.default_rng(0)), evaluate(image)):
+            assert result.shape == (224, 224, 3)
+print(peak() - before)
+"""
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", script], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert float(done.stdout) < 50
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import ml_collections
 import numpy as np
 import official_tars
 import pytest
+import small_folders
 
 
 def digits_config(data_dir, **changes):
@@ -60,3 +61,24 @@ def imagenet(tmp_path_factory):
 def imagenet_config(imagenet) -> ml_collections.ConfigDict:
     changes = {"channels": 3, "crop": "resized", "flip": True, "image_size": 32}
     return digits_config(imagenet[0], name="imagenet2012", **changes)
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory):
+    """A folder that is prepared; nobody may write to it."""
+    from ifnas_jax.data.prepare import prepared_builder
+
+    path = tmp_path_factory.mktemp("folder")
+    small_folders.draw(path)
+    prepared_builder("folder", str(path))
+    return path
+
+
+@pytest.fixture
+def open_folder(make_config):
+    from ifnas_jax.data.source import open_dataset
+
+    def open_folder(path):
+        return open_dataset(make_config(path, name="folder", channels=3))
+
+    return open_folder

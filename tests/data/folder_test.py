@@ -7,44 +7,12 @@ import shutil
 import numpy as np
 import pytest
 from PIL import Image
+from small_folders import SIZES, draw
 
+from ifnas_jax.data import prepare
 from ifnas_jax.data.prepare import prepared_builder
 from ifnas_jax.data.source import open_dataset
 from ifnas_jax.errors import InputError
-
-SIZES = {"train": {"b": 6, "a": 4}, "test": {"a": 2, "b": 1}}
-
-
-def draw(root):
-    """Writes images of some formats and shapes, the same each time."""
-    rng = np.random.default_rng(0)
-    for part, classes in SIZES.items():
-        for name, count in sorted(classes.items()):
-            folder = root / part / name
-            folder.mkdir(parents=True)
-            for index in range(count):
-                height, width = rng.integers(5, 30, 2)
-                pixels = rng.integers(0, 256, (height, width, 3), np.uint8)
-                image = Image.fromarray(pixels[..., 0] if index == 1 else pixels)
-                image.save(folder / f"{index}.{('png', 'jpg', 'webp')[index % 3]}")
-            (folder / ".hidden").touch()
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    """A folder that is prepared; nobody may write to it."""
-    path = tmp_path_factory.mktemp("folder")
-    draw(path)
-    prepared_builder("folder", str(path))
-    return path
-
-
-@pytest.fixture
-def open_folder(make_config):
-    def open_folder(path):
-        return open_dataset(make_config(path, name="folder", channels=3))
-
-    return open_folder
 
 
 def pixels(image):
@@ -77,22 +45,6 @@ def test_the_order_depends_on_the_names_alone(folder, open_folder, tmp_path):
         assert ours == theirs
 
 
-def test_prepared_images_can_go_and_others_are_refused(folder, open_folder, tmp_path):
-    shutil.copytree(folder / "folder", tmp_path / "folder")
-    assert open_folder(tmp_path).contents == open_folder(folder).contents
-    draw(tmp_path)
-    open_folder(tmp_path)
-    more = tmp_path / "test" / "a" / "more.png"
-    Image.new("RGB", (8, 8)).save(more)
-    with pytest.raises(InputError, match=r"test has 4 images.*but 3 .*delete that"):
-        open_folder(tmp_path)
-    more.unlink()
-    for part in SIZES:
-        (tmp_path / part / "a").rename(tmp_path / part / "c")
-    with pytest.raises(InputError, match="or of others, are prepared"):
-        open_folder(tmp_path)
-
-
 def rename_class(root):
     (root / "test" / "a").rename(root / "test" / "c")
 
@@ -102,8 +54,16 @@ def empty_class(root):
         (root / part / "none").mkdir()
 
 
-def write_text(root):
-    (root / "train" / "a" / "notes.txt").touch()
+def write_texts(root):
+    for name in ("notes.txt", "x.tiff", "y", "z.jpg.part"):
+        (root / "train" / "a" / name).touch()
+
+
+def spell_twice(root):
+    for name in ("Z\u00e9bu", "Ze\u0301bu"):
+        folder = root / "train" / name
+        folder.mkdir()
+        Image.new("RGB", (8, 8)).save(folder / "0.png")
 
 
 def rename_classes(name):
@@ -129,15 +89,30 @@ def name_in_latin(root):
         (lambda root: shutil.rmtree(root / "train" / "a"), "train has 1 folders"),
         (rename_class, "class 'a' is in .*train, but not in .*test"),
         (empty_class, "none has no images"),
-        (write_text, "notes.txt is no image"),
+        (
+            write_texts,
+            r"no image.*/notes.txt, .*/x.tiff, .*/y and 1 more;",
+        ),
+        (spell_twice, r"spelled 'Ze\\u0301bu' and 'Z\\xe9bu'; put the images of both"),
+        (
+            lambda root: shutil.copy(root / "test/a/0.png", root / "train/x.png"),
+            "beside the folders of classes: .*train/x.png; move each into",
+        ),
         (rename_classes(" a "), "train/ a ' can't name a class; rename it to one line"),
         (rename_classes("a\nc"), r"a\\nc' can't name a class"),
         (rename_classes(os.fsdecode(b"\xe9")), r"\\udce9' can't name a class"),
-        (name_in_latin, r"x\\udce9.png' is not UTF-8"),
-        (lambda root: (root / "test/a/sub.jpg").mkdir(), "sub.jpg is a folder, or"),
+        (name_in_latin, r"is not UTF-8: '.*x\\udce9.png'; rename it"),
+        (
+            lambda root: (root / "test/a/sub.jpg").mkdir(),
+            "a folder lies among the images of a class: .*a/sub.jpg; move its images",
+        ),
         (
             lambda root: (root / "test/a/link.jpg").symlink_to("gone"),
-            "link.jpg is a folder, or a link to nothing; remove it",
+            "a link leads to nothing: .*a/link.jpg; mend or remove it",
+        ),
+        (
+            lambda root: (root / "test" / "c").symlink_to("gone"),
+            "a link leads to nothing: .*test/c; mend or remove it",
         ),
     ],
 )
@@ -148,6 +123,47 @@ def test_a_folder_that_is_no_data_set_is_refused(spoil, message, open_folder, tm
     with pytest.raises(InputError, match=message):
         open_folder(tmp_path)
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_what_systems_leave_behind_and_spellings_of_classes_do_not_matter(
+    folder, open_folder, tmp_path
+):
+    draw(tmp_path)
+    for name in ("Thumbs.db", "desktop.ini", ".DS_Store", "Icon\r", "._0.png"):
+        for place in ("", "train", "train/a", "test/b"):
+            (tmp_path / place / name).write_bytes(b"\1")
+    for name in ("@eaDir", "__MACOSX", "$RECYCLE.BIN", ".Trashes", "lost+found"):
+        for place in ("train", "test/b"):
+            (tmp_path / place / name / "a").mkdir(parents=True)
+            shutil.copy(tmp_path / "test/a/0.png", tmp_path / place / name)
+    (tmp_path / "train" / "labels.csv").touch()
+    assert open_folder(tmp_path).contents == open_folder(folder).contents
+
+
+def test_a_class_is_one_however_its_accents_are_written(open_folder, tmp_path):
+    draw(tmp_path)
+    for part, name in (("train", "ze\u0301bu"), ("test", "z\u00e9bu")):
+        (tmp_path / part / "a").rename(tmp_path / part / name)
+    dataset = open_folder(tmp_path)
+    assert [example["label"] for example in dataset.test].count(1) == SIZES["test"]["a"]
+    builder = prepared_builder("folder", str(tmp_path))
+    assert builder.info.features["label"].names == ["b", "z\u00e9bu"]
+
+
+def test_home_and_what_is_no_folder(make_config, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    draw(tmp_path / "photos")
+    config = make_config("~/photos", name="folder", channels=3)
+    assert len(open_dataset(config).test) == 3
+    assert config.data_dir == "~/photos"
+    assert prepare.main(["--dataset=folder", "--data_dir=~/photos"]) == 0
+    for name in ("folder", "mnist5k"):
+        config = make_config("s3://photos", name=name, channels=3)
+        with pytest.raises(
+            InputError, match=r"dataset\.data_dir is 's3://photos', but"
+        ):
+            open_dataset(config)
+    assert not os.path.exists("s3:")
 
 
 def png_of(pixels):

@@ -86,6 +86,18 @@ def test_subset_keeps_its_classes_and_renumbers_them(config):
     assert [e["label"] for e in subset].count(1) == 100
 
 
+@pytest.mark.parametrize("classes", [("7", "2"), (7, 2), [7, "2"]])
+def test_a_class_may_be_named_by_a_number(config, classes):
+    with config.unlocked():
+        config.classes = classes
+    dataset = open_dataset(config)
+    assert (dataset.num_classes, dataset.classes) == (2, ("7", "2"))
+    assert [example["label"] for example in dataset.test].count(0) == 100
+    config.classes = (7, 10)
+    with pytest.raises(InputError, match="has '10', which 'mnist5k' does not: did you"):
+        open_dataset(config)
+
+
 def test_imagenet100_classes_follow_their_seed():
     classes = imagenet100_classes(0)
 
