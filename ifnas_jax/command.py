@@ -2,12 +2,19 @@
 
 import io
 import os
+import signal
 import sys
+import threading
 from collections.abc import Callable
-from typing import TextIO
+from typing import Any, TextIO
+
+from ifnas_jax.errors import PreemptedError
 
 # What a shell says of a command after Ctrl-C, and of one whose reader went away.
 _INTERRUPTED, _UNREAD = 130, 141
+
+# What a signal raises.
+_RAISED = {KeyboardInterrupt: signal.SIGINT, PreemptedError: signal.SIGTERM}
 
 
 def run(name: str, main: Callable[[], int], answers: bool = True) -> int:
@@ -26,6 +33,7 @@ def run(name: str, main: Callable[[], int], answers: bool = True) -> int:
       The exit code of `main`; 130 after Ctrl-C. Of a command that answers, 141 if
       nobody reads on, as `head` does, and 4 if its output can't be written.
     """
+    sys.unraisablehook = _repeat_signal
     printed, sys.stdout = _printing(sys.stdout)
     _, sys.stderr = _printing(sys.stderr)
     try:
@@ -34,12 +42,31 @@ def run(name: str, main: Callable[[], int], answers: bool = True) -> int:
     except KeyboardInterrupt:
         _say(f"{name}: interrupted; the same command starts again.")
         return _INTERRUPTED
+    finally:
+        # From here on Python only leaves, where Ctrl-C would be a traceback.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
     if code or not answers or printed.error is None:
         return code
     if isinstance(printed.error, BrokenPipeError):
         return _UNREAD
     _say(f"{name}: stdout can't be written ({printed.error.strerror}); mend that.")
     return 4
+
+
+def _repeat_signal(unraisable: Any, report: Callable = sys.unraisablehook) -> None:
+    """Sends a signal again whose exception was dropped.
+
+    It may come in JAX's callback of the garbage collection, out of which nothing
+    is raised.
+    """
+    for kind, number in _RAISED.items():
+        if issubclass(unraisable.exc_type, kind):
+            # When the callback is through.
+            again = threading.Timer(0.1, os.kill, (os.getpid(), number))
+            again.daemon = True
+            again.start()
+            return
+    report(unraisable)
 
 
 class _Printed(io.FileIO):

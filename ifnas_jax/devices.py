@@ -69,9 +69,9 @@ def memory_errors(config: ConfigDict, job: str) -> Iterator[None]:
             raise
         fields = config[job]
         raise InputError(
-            f"{job}.batch_size is {fields.batch_size} over {jax.device_count()} "
-            f"devices and {job}.accumulate {fields.accumulate}, for which memory does "
-            f"not suffice ({describe(error)}); set {job}.accumulate higher, so that "
+            f"{job}.batch_size is {fields.batch_size} and {job}.accumulate "
+            f"{fields.accumulate}, for which memory does not suffice "
+            f"({describe(error).rstrip('.')}); set {job}.accumulate higher, so that "
             "each device's batch is computed in more parts, or the batch size lower, "
             f"in {_NEW[job]}."
         ) from error

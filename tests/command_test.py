@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -109,13 +110,19 @@ def test_what_an_encoding_lacks_is_printed_in_another_way(changes, workdir, tmp_
 
 
 RUN = """
-import sys, time
+import atexit, gc, sys, time
 from ifnas_jax import command
 
 def main():
     print("é", flush=True)
     sys.stderr.write("a\\n")
-    time.sleep(float(sys.argv[1]))
+    if sys.argv[1] == "leaving":
+        atexit.register(time.sleep, 60)
+    if sys.argv[1] == "collecting":
+        gc.callbacks.append(lambda *unused: time.sleep(1))
+        gc.collect()
+    if sys.argv[1] in ("working", "collecting"):
+        time.sleep(60)
     return 3
 
 sys.exit(command.run("x", main))
@@ -125,16 +132,19 @@ sys.exit(command.run("x", main))
 @pytest.mark.parametrize("flags", [(), ("-u",)])
 def test_output_is_printed_when_it_was_and_ctrl_c_is_one_sentence(flags):
     command = [sys.executable, "-W", "error", *flags, "-c", RUN]
-    done = subprocess.run([*command, "0"], capture_output=True)
+    done = subprocess.run([*command, "done"], capture_output=True)
     assert (done.returncode, done.stdout) == (3, "é\n".encode())
     assert done.stderr == b"a\n"
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    process = subprocess.Popen([*command, "60"], **pipes)
-    assert process.stdout.readline() and process.stderr.readline()
-    process.send_signal(signal.SIGINT)
-    _, error = process.communicate(timeout=30)
-    assert process.returncode == 130
-    assert error == b"x: interrupted; the same command starts again.\n"
+    said = b"x: interrupted; the same command starts again.\n"
+    cases = ("working", 130, said), ("collecting", 130, said), ("leaving", -2, b"")
+    for where, code, sentence in cases:
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        process = subprocess.Popen([*command, where], **pipes)
+        assert process.stdout.readline() and process.stderr.readline()
+        time.sleep(0.5)
+        process.send_signal(signal.SIGINT)
+        _, error = process.communicate(timeout=30)
+        assert (process.returncode, error) == (code, sentence)
 
 
 def test_every_command_ends_so():
