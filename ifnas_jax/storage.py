@@ -206,7 +206,7 @@ def _check_kind(path: str | os.PathLike) -> None:
     if stat.S_ISREG(mode) or (stat.S_ISFIFO(mode) and opened):
         return
     if stat.S_ISDIR(mode):
-        raise IsADirectoryError(errno.EISDIR, "it is a folder", os.fspath(path))
+        raise OSError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(path))
     raise OSError(errno.EINVAL, "it is no regular file", os.fspath(path))
 
 
