@@ -29,7 +29,7 @@ from ifnas_jax.data import augment
 from ifnas_jax.data.decode import decode
 from ifnas_jax.data.pipeline import eval_batches, train_batches
 from ifnas_jax.data.source import Examples
-from ifnas_jax.host_memory import keep_freed_memory
+from ifnas_jax.runtime.host_memory import keep_freed_memory
 
 PHOTOGRAPHS = {
     "sklearn": ("datasets/images/china.jpg", "datasets/images/flower.jpg"),

@@ -32,12 +32,12 @@ import numpy as np
 from ifnas_jax import config as config_lib
 from ifnas_jax import files
 from ifnas_jax.architecture import load
+from ifnas_jax.config.validation import validate
 from ifnas_jax.data.source import Dataset
 from ifnas_jax.methods import METHODS
 from ifnas_jax.nn import macro as macro_parts
 from ifnas_jax.nn.supernet import Supernet
-from ifnas_jax.search import search
-from ifnas_jax.validation import validate
+from ifnas_jax.search.job import search
 
 NODES, PRECURSORS = (4, 4, 4), 4
 # An image has 4 × 4 values: half are signal, half noise, both from -RANGE to RANGE.

@@ -19,11 +19,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from ifnas_jax import config as config_lib
-from ifnas_jax import cost, files, training
-from ifnas_jax.flags import load_config
+from ifnas_jax import files, training
+from ifnas_jax.architecture import cost
+from ifnas_jax.config.command_line import load_config
 from ifnas_jax.methods import make_method
 from ifnas_jax.methods.interface import Event
-from ifnas_jax.schedule import search_schedule
+from ifnas_jax.methods.schedule import search_schedule
 
 # Training images that a search reads: the training split less the validation part.
 IMAGES = {
@@ -54,7 +55,7 @@ def simulate(config, num_images: int, seed: int = 0) -> dict:
     """One search, gates only: how many prunings it took, and how it ended."""
     config_lib.resolve(config, None)
     space, macro = config_lib.space(config), config_lib.macro(config)
-    method = make_method(config, space)
+    method = make_method(config, space, config_lib.macro(config))
     kept = space.full()
     schedule = search_schedule(config, num_images, config.sampling.modulus + 1)
     fields = config.search

@@ -26,18 +26,19 @@ import numpy as np
 from benchmarks.search_step import modes_of
 from benchmarks.torch_worker import Task, Worker
 from ifnas_jax import config as config_lib
-from ifnas_jax import distributed, files, training
+from ifnas_jax import files, training
 from ifnas_jax.architecture import Architecture, from_kept
-from ifnas_jax.flags import load_config
-from ifnas_jax.host_memory import keep_freed_memory
-from ifnas_jax.masks import Kept, backbone
+from ifnas_jax.architecture.masks import Kept, backbone
+from ifnas_jax.config.command_line import load_config
 from ifnas_jax.methods import make_method
-from ifnas_jax.retrain_step import (
+from ifnas_jax.retrain.step import (
     initial_state,
     make_network,
     make_optimizer,
     make_step,
 )
+from ifnas_jax.runtime import distributed
+from ifnas_jax.runtime.host_memory import keep_freed_memory
 from ifnas_jax.spaces import lchain
 
 COUNTERPART = "benchmarks.torch_network:DerivedCounterpart"
@@ -59,7 +60,10 @@ def networks(config) -> dict[str, Kept]:
     chain = tuple(backbone(stage) for stage in space.full())
     for stage in chain:
         stage[:, :, 1:] = False  # Of each edge the convolution.
-    return {"derived600M": make_method(config, space).draw(0), "chain": chain}
+    return {
+        "derived600M": make_method(config, space, config_lib.macro(config)).draw(0),
+        "chain": chain,
+    }
 
 
 def beginning(config, kept: Kept) -> Architecture:

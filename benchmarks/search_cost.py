@@ -21,12 +21,12 @@ import os
 from benchmarks.search_step import PAPER, SMALL
 from benchmarks.step_figure import line, settings
 from ifnas_jax import config as config_lib
-from ifnas_jax import cost
+from ifnas_jax.architecture import cost
 from ifnas_jax.errors import InputError
 from ifnas_jax.files import read_json, read_rows
 from ifnas_jax.methods import make_method
 from ifnas_jax.methods.sampling import modulus
-from ifnas_jax.schedule import search_schedule
+from ifnas_jax.methods.schedule import search_schedule
 
 IMAGES = 1_281_167  # of ImageNet's training part
 # Forward, backward, and what is inside an edge once more on the way back.
@@ -42,7 +42,7 @@ def active_madds(config) -> tuple[int, float, int]:
     space, macro = config_lib.space(config), config_lib.search_macro(config)
     kept = space.full()
     whole = cost.network_cost(space, macro, kept).madds
-    stacked = make_method(config, space).masks(kept, 0)
+    stacked = make_method(config, space, config_lib.macro(config)).masks(kept, 0)
     madds = [
         cost.network_cost(space, macro, [stage.active[i] for stage in stacked]).madds
         for i in range(len(stacked[0].active))
@@ -109,7 +109,7 @@ def of_run(rows, workdir: str) -> str:
     space, macro = config_lib.space(config), config_lib.search_macro(config)
     fields = config.space.num_precursors, config.space.nodes
     start, slope = line(of_setting(rows, *fields))
-    method, kept = make_method(config, space), space.full()
+    method, kept = make_method(config, space, config_lib.macro(config)), space.full()
     removals = read_rows(at("prunings.jsonl"))
     seconds, before = 0.0, 0
     for row in read_rows(at("metrics.jsonl")):

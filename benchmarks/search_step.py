@@ -23,14 +23,15 @@ import numpy as np
 
 from benchmarks.torch_worker import Task, Worker
 from ifnas_jax import config as config_lib
-from ifnas_jax import cost, distributed, files, training
-from ifnas_jax import masks as mask_lib
-from ifnas_jax.architecture import delete_unread
-from ifnas_jax.host_memory import keep_freed_memory
+from ifnas_jax import files, training
+from ifnas_jax.architecture import cost, delete_unread
+from ifnas_jax.architecture import masks as mask_lib
 from ifnas_jax.methods import make_method
+from ifnas_jax.methods.schedule import search_schedule
 from ifnas_jax.nn.supernet import Supernet
-from ifnas_jax.schedule import search_schedule
-from ifnas_jax.search_step import Search, initial_state, make_step
+from ifnas_jax.runtime import distributed
+from ifnas_jax.runtime.host_memory import keep_freed_memory
+from ifnas_jax.search.step import Search, initial_state, make_step
 
 SMALL, PAPER = (6, 6, 6), (18, 20, 18)
 # L, nodes, width and batch.
@@ -59,7 +60,7 @@ def make_search(num_precursors: int, nodes: tuple[int, ...], width=16, batch=32)
         config.dataset.num_classes = 100
     config_lib.resolve(config, None)
     space, macro = config_lib.space(config), config_lib.macro(config)
-    method = make_method(config, space)
+    method = make_method(config, space, config_lib.macro(config))
     schedule = search_schedule(config, 100_000, config.sampling.modulus + 1)
     net = Supernet(space, config_lib.search_macro(config))
     return Search(config, method, net, macro, schedule)

@@ -22,14 +22,16 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from ifnas_jax import config as config_lib
-from ifnas_jax import distributed, files, masks, training
+from ifnas_jax import files, training
+from ifnas_jax.architecture import masks
+from ifnas_jax.config.command_line import load_config
+from ifnas_jax.config.validation import validate
 from ifnas_jax.data.source import open_dataset
-from ifnas_jax.flags import load_config
 from ifnas_jax.report.files import save_as
 from ifnas_jax.report.progress import Progress
-from ifnas_jax.search import make_search
-from ifnas_jax.search_step import initial_state, make_batches, make_step
-from ifnas_jax.validation import validate
+from ifnas_jax.runtime import distributed
+from ifnas_jax.search.make import make_search
+from ifnas_jax.search.step import initial_state, make_batches, make_step
 
 NODE, CANDIDATES, STAGE = 8, (1, 3, 6), 1
 ADDED = ((), ((3, 7),), ((1, 4), (3, 7)), ((1, 4), (2, 6), (3, 7)))

@@ -23,11 +23,14 @@ import jax
 import numpy as np
 
 from benchmarks.search_step import SMALL, cases, make_search
-from ifnas_jax import cost, distributed, files, retrain_step, search_step, training
-from ifnas_jax import masks as mask_lib
-from ifnas_jax.architecture import from_kept
-from ifnas_jax.host_memory import keep_freed_memory
+from ifnas_jax import files, training
+from ifnas_jax.architecture import cost, from_kept
+from ifnas_jax.architecture import masks as mask_lib
 from ifnas_jax.nn.branches import distinct_branches
+from ifnas_jax.retrain import step as retrain_step
+from ifnas_jax.runtime import distributed
+from ifnas_jax.runtime.host_memory import keep_freed_memory
+from ifnas_jax.search import step as search_step
 
 # L and nodes.
 QUICK, ALL = [(4, SMALL)], [(4, SMALL), (8, SMALL)]

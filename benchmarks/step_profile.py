@@ -23,11 +23,14 @@ import numpy as np
 from benchmarks.retrain_step import networks
 from benchmarks.search_step import PAPER, cases, make_search
 from ifnas_jax import config as config_lib
-from ifnas_jax import distributed, files, retrain_step, search_step, training
-from ifnas_jax import masks as mask_lib
+from ifnas_jax import files, training
 from ifnas_jax.architecture import from_kept
-from ifnas_jax.flags import load_config
-from ifnas_jax.host_memory import keep_freed_memory
+from ifnas_jax.architecture import masks as mask_lib
+from ifnas_jax.config.command_line import load_config
+from ifnas_jax.retrain import step as retrain_step
+from ifnas_jax.runtime import distributed
+from ifnas_jax.runtime.host_memory import keep_freed_memory
+from ifnas_jax.search import step as search_step
 
 STEPS = 3
 # What only contains other instructions.

@@ -67,7 +67,7 @@ class Worker:
 
 def _serve(pipe, task: Task) -> None:
     # Before PyTorch starts its threads.
-    from ifnas_jax.host_memory import keep_freed_memory
+    from ifnas_jax.runtime.host_memory import keep_freed_memory
 
     keep_freed_memory()
     import torch

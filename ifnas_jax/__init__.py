@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from ifnas_jax.architecture import load as load_architecture
     from ifnas_jax.errors import InputError
     from ifnas_jax.nn.network import Network
-    from ifnas_jax.trained import load_trained
+    from ifnas_jax.retrain.trained import load_trained
 
 __all__ = [
     "Architecture",
@@ -28,7 +28,7 @@ _PLACES = {
     "InputError": ("errors", "InputError"),
     "Network": ("nn.network", "Network"),
     "load_architecture": ("architecture", "load"),
-    "load_trained": ("trained", "load_trained"),
+    "load_trained": ("retrain.trained", "load_trained"),
 }
 
 

@@ -1,5 +1,6 @@
-"""What all command lines share: how they end, and what becomes of what they print."""
+"""What all command lines share: help, how they end, what becomes of their output."""
 
+import argparse
 import io
 import os
 import signal
@@ -15,6 +16,18 @@ _INTERRUPTED, _UNREAD = 130, 141
 
 # What a signal raises.
 _RAISED = {KeyboardInterrupt: signal.SIGINT, PreemptedError: signal.SIGTERM}
+
+
+def make_parser(module: str, docstring: str) -> argparse.ArgumentParser:
+    """A parser whose help is a module's docstring: first its summary, then the rest."""
+    description, _, usage = docstring.partition("\n\n")
+    return argparse.ArgumentParser(
+        prog=f"python -m {module}",
+        description=description,
+        epilog=usage,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
 
 
 def run(name: str, main: Callable[[], int], answers: bool = True) -> int:

@@ -12,8 +12,8 @@ import sys
 from collections.abc import Sequence
 
 from ifnas_jax import command, storage
+from ifnas_jax.command import make_parser
 from ifnas_jax.errors import InputError
-from ifnas_jax.flags import make_parser
 from ifnas_jax.report import comparison
 from ifnas_jax.report.run import Run, read_run, space_name
 from ifnas_jax.report.tables import aligned

@@ -16,11 +16,12 @@ import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 
-from ifnas_jax import command, files, storage, tpu
+from ifnas_jax import command, files, storage
+from ifnas_jax.command import make_parser
 from ifnas_jax.errors import InputError
-from ifnas_jax.flags import make_parser
 from ifnas_jax.formats import notes, torch_source
-from ifnas_jax.trained import Found, Trained, load_found, load_trained
+from ifnas_jax.retrain.trained import Found, Trained, load_found, load_trained
+from ifnas_jax.runtime import tpu
 
 FORMATS = ("stablehlo", "torch", "onnx")
 

@@ -15,11 +15,12 @@ from typing import Any
 from ifnas_jax import command, storage
 from ifnas_jax import config as config_lib
 from ifnas_jax.architecture import load
+from ifnas_jax.command import make_parser
+from ifnas_jax.config.command_line import load_config
+from ifnas_jax.config.validation import validate
 from ifnas_jax.errors import InputError
-from ifnas_jax.flags import load_config, make_parser
-from ifnas_jax.methods import sampling
+from ifnas_jax.methods import sampling, traits
 from ifnas_jax.report import tables
-from ifnas_jax.validation import validate
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -82,7 +83,7 @@ def _inspect_config(arguments: argparse.Namespace, overrides: Sequence[str]) -> 
         )
     groups = sampling.groups(config, space)
     added = [sampling.additions(config, space, groups, i) for i in range(modulus)]
-    sampled = config.method == "ifnas" and config.sampling.groups != "matched"
+    sampled = traits(config.method).samples and config.sampling.groups != "matched"
     facts = tables.describe_space(space, macro, groups, added, sampled)
     if arguments.figure:
         # Matplotlib takes a while to import, so only for a figure.

@@ -15,13 +15,17 @@ from collections.abc import Sequence
 
 from ml_collections import ConfigDict
 
-from ifnas_jax import command, result, storage, tpu, workdirs
-from ifnas_jax.cluster import Cluster, add_flags, find_cluster
+from ifnas_jax import command, storage
+from ifnas_jax.command import make_parser
+from ifnas_jax.config.command_line import load_config
+from ifnas_jax.config.validation import check_overrides, validate
 from ifnas_jax.errors import DivergedError, InputError, PreemptedError, StorageError
-from ifnas_jax.flags import load_config, make_parser
-from ifnas_jax.host_memory import keep_freed_memory
-from ifnas_jax.lock import Lock
-from ifnas_jax.validation import check_overrides, validate
+from ifnas_jax.run import begin, result
+from ifnas_jax.run.lock import Lock
+from ifnas_jax.run.workdir import Workdir
+from ifnas_jax.runtime import tpu
+from ifnas_jax.runtime.cluster import Cluster, add_flags, find_cluster
+from ifnas_jax.runtime.host_memory import keep_freed_memory
 
 # Of errors; of any other in using files 4.
 _EXIT = {InputError: 2, DivergedError: 3}
@@ -127,22 +131,23 @@ def run(config: ConfigDict, workdir: str, cluster: Cluster | None = None) -> Non
         processes can't be connected.
       PreemptedError: SIGTERM came, and everything is saved.
     """
-    workdir = storage.named("--workdir", workdir, checkpoints=True)
+    workdir = Workdir(storage.named("--workdir", workdir, checkpoints=True))
     validate(config)
-    stored, done = workdirs.look(config, workdir, cluster)
-    workdirs.settle(config, stored, workdir, cluster)
+    stored, done = begin.look(config, workdir, cluster)
+    begin.settle(config, stored, workdir, cluster)
     if done:
-        if workdirs.is_first(cluster):
-            result.complete_report(workdir)
+        if begin.is_first(cluster):
+            if result.is_unreported(workdir):
+                _report(workdir)
             result.show(workdir, "is done already")
         return
     # JAX and the data libraries are imported only when there is work to do.
-    from ifnas_jax import devices, distributed, training
-    from ifnas_jax.checks import check_run
+    from ifnas_jax import training
+    from ifnas_jax.runtime import devices, distributed
 
     devices.check()
     versions = result.versions()
-    if workdirs.is_first(cluster) or storage.exists(workdir):
+    if begin.is_first(cluster) or storage.exists(workdir.path):
         _keep_compiled(workdir)
     dataset = _open(config, resumed=stored is not None)
     config.dataset.num_classes = dataset.num_classes
@@ -150,42 +155,71 @@ def run(config: ConfigDict, workdir: str, cluster: Cluster | None = None) -> Non
     config.dataset.contents = dataset.contents
     config.dataset.test_split = dataset.test_split
     config.dtype = training.compute_dtype(config).name
-    workdirs.check_alike(config, versions)
-    distributed.together(lambda: check_run(config, dataset, workdir))
+    begin.check_alike(config, versions)
+    job = distributed.together(lambda: _make_jobs(config, dataset, workdir))
     lock = Lock(workdir)
     try:
-        distributed.from_primary(lambda: workdirs.claim(config, workdir, stored, lock))
-        _run_jobs(config, dataset, workdir)
+        distributed.from_primary(lambda: begin.claim(config, workdir, stored, lock))
+        _run_jobs(config, job, dataset, workdir)
         skipped = _skipped(dataset)
-        if workdirs.is_first(cluster):
+        if begin.is_first(cluster):
             result.write(config, workdir, versions, skipped)
+            _report(workdir)
             result.show(workdir, "is done")
         distributed.barrier("the run is done")
     finally:
         lock.release()
 
 
-def _run_jobs(config: ConfigDict, dataset, workdir: str) -> None:
-    """Runs those that are asked for.
+def _make_jobs(config: ConfigDict, dataset, workdir: Workdir):
+    """Makes the search, if it is asked for; refuses what can't be run.
+
+    After this a run is refused by nothing but what happens to it.
+
+    Raises:
+      InputError: a job can't be run.
+    """
+    job = None
+    if "search" in config.jobs:
+        from ifnas_jax.search import make
+
+        job = make.make_search(config, dataset)
+        make.check(job, dataset)
+    if "retrain" in config.jobs:
+        from ifnas_jax.retrain.check import check
+
+        check(config, dataset, workdir)
+    return job
+
+
+def _run_jobs(config: ConfigDict, job, dataset, workdir: Workdir) -> None:
+    """Runs those that are asked for; `job` is the search.
 
     Raises:
       InputError: memory does not suffice.
     """
-    from ifnas_jax.devices import memory_errors
+    from ifnas_jax.runtime.devices import memory_errors
 
-    if "search" in config.jobs:
-        from ifnas_jax.search import search
+    if job is not None:
+        from ifnas_jax.search.job import search
 
         with memory_errors(config, "search"):
-            search(config, dataset, workdir)
+            search(job, dataset, workdir)
     if "retrain" in config.jobs:
-        from ifnas_jax.retrain import retrain
+        from ifnas_jax.retrain.job import retrain
 
         with memory_errors(config, "retrain"):
             retrain(config, dataset, workdir)
 
 
-def _keep_compiled(workdir: str) -> None:
+def _report(workdir: Workdir) -> None:
+    # Matplotlib takes a while to import.
+    from ifnas_jax.report.write import attempt_report
+
+    attempt_report(workdir)
+
+
+def _keep_compiled(workdir: Workdir) -> None:
     """Keeps programs in the workdir, so that a run that goes on need not compile.
 
     Unless JAX_COMPILATION_CACHE_DIR says where, as processes that share a disk should.
@@ -193,9 +227,9 @@ def _keep_compiled(workdir: str) -> None:
     import jax
 
     if jax.config.jax_compilation_cache_dir is None:
-        path = os.path.join(storage.absolute(workdir), "compiled")
+        path = storage.absolute(workdir.compiled)
         jax.config.update("jax_compilation_cache_dir", path)
-        if storage.in_bucket(workdir):
+        if storage.in_bucket(workdir.path):
             # Those are XLA's own, which knows no buckets.
             jax.config.update("jax_persistent_cache_enable_xla_caches", "none")
 
@@ -207,8 +241,8 @@ def _open(config: ConfigDict, resumed: bool):
       InputError: it can't be used.
       StorageError: the same, by a run that used it before.
     """
-    from ifnas_jax import distributed
     from ifnas_jax.data.source import open_dataset
+    from ifnas_jax.runtime import distributed
 
     opened, alone = [], distributed.processes()["process_count"] == 1
 
@@ -229,7 +263,7 @@ def _open(config: ConfigDict, resumed: bool):
 
 def _skipped(dataset) -> int:
     """Images, over all processes, that this start met and could not decode."""
-    from ifnas_jax import distributed
+    from ifnas_jax.runtime import distributed
 
     parts = (dataset.train, dataset.valid, dataset.test)
     return distributed.total(sum(len(part.skipped) for part in parts))

@@ -4,8 +4,10 @@ import json
 import numpy as np
 import pytest
 
-from ifnas_jax import architecture, cost, draws
+from ifnas_jax import architecture
+from ifnas_jax.architecture import cost
 from ifnas_jax.errors import InputError
+from ifnas_jax.methods import draws
 from ifnas_jax.spaces import darts, goldnas, lchain
 
 MACRO = cost.Macro(4, 10, 32, 3, "small")

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from plain_loop import loop_over_the_graph
 
-from ifnas_jax import bilevel
 from ifnas_jax import config as config_lib
-from ifnas_jax.cost import Macro
-from ifnas_jax.masks import backbone
+from ifnas_jax.architecture.cost import Macro
+from ifnas_jax.architecture.masks import backbone
 from ifnas_jax.methods import make_method
 from ifnas_jax.nn.supernet import Supernet
+from ifnas_jax.search import bilevel
 from ifnas_jax.training import cross_entropy, jit_once
 
 RATE, MOMENTUM, DECAY = 0.3, 0.9, 0.05
@@ -161,7 +161,10 @@ def test_through_the_super_network(name, branches):
     config.space.update(name=name, **SPACES[name])
     cells = 0 if name == "lchain" else 3
     space, macro = config_lib.space(config), Macro(2, 3, 8, 1, "small", cells=cells)
-    net, method = Supernet(space, macro), make_method(config, space)
+    net, method = (
+        Supernet(space, macro),
+        make_method(config, space, macro),
+    )
     masks = jax.tree.map(lambda mask: mask[0], method.masks(space.full(), 0))
     active = [stage.active for stage in masks]
     rng = np.random.default_rng(0)

@@ -5,8 +5,8 @@ import shutil
 import numpy as np
 import pytest
 
-from ifnas_jax.checkpoint import Checkpoints
 from ifnas_jax.errors import DivergedError, InputError, StorageError
+from ifnas_jax.runtime.checkpoint import Checkpoints
 
 
 def tree(value):

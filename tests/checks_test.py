@@ -2,17 +2,19 @@
 
 import contextlib
 import pathlib
+import types
 
 import numpy as np
 import pytest
+from matrices import Net
 
 from ifnas_jax import config as config_lib
-from ifnas_jax import draws
 from ifnas_jax.architecture import from_kept
-from ifnas_jax.checks import check_architecture, check_draws
+from ifnas_jax.config.command_line import load_config
 from ifnas_jax.errors import InputError
-from ifnas_jax.flags import load_config
-from ifnas_jax.methods import make_method
+from ifnas_jax.methods import draws
+from ifnas_jax.retrain.check import check_architecture
+from ifnas_jax.search.make import check_draws, make_search
 
 CONFIGS = pathlib.Path(__file__).parents[1] / "configs"
 
@@ -62,11 +64,10 @@ def test_only_a_run_of_many_draws_needs_a_target_that_is_often_drawn(method, der
     # In the tail of what is drawn.
     changes = {"method": method, "derive": derive, "target_madds": 12_150_000}
     config = preset("lchain1", **changes)
-    space = config_lib.space(config)
     refused = (method, derive) == ("randomws", "target")
     with (
         pytest.raises(InputError, match="too few for a run that draws thousands")
         if refused
         else contextlib.nullcontext()
     ):
-        check_draws(config, space, make_method(config, space))
+        check_draws(make_search(config, types.SimpleNamespace(train=range(4000)), Net))

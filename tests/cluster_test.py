@@ -2,8 +2,8 @@ import argparse
 
 import pytest
 
-from ifnas_jax.cluster import Cluster, add_flags, find_cluster
 from ifnas_jax.errors import InputError
+from ifnas_jax.runtime.cluster import Cluster, add_flags, find_cluster
 
 SLURM = {
     "SLURM_JOB_ID": "7",

@@ -5,11 +5,13 @@ import re
 import pytest
 
 from ifnas_jax import config as config_lib
-from ifnas_jax import cost, main, workdirs
+from ifnas_jax import main
+from ifnas_jax.architecture import cost
+from ifnas_jax.config.command_line import load_config
+from ifnas_jax.config.validation import check_overrides, validate
 from ifnas_jax.errors import InputError
-from ifnas_jax.flags import load_config
-from ifnas_jax.methods import METHODS, READS, readers
-from ifnas_jax.validation import check_overrides, validate
+from ifnas_jax.methods import METHODS, readers
+from ifnas_jax.run import begin
 
 CONFIGS = pathlib.Path(__file__).parents[1] / "configs"
 PRESETS = ("imagenet2012", "imagenet100", "cifar10", "fashion_mnist", "mnist5k")
@@ -50,7 +52,7 @@ def test_every_preset_of_cells_is_valid_with_every_method(name, method, dataset)
     before = config_lib.to_json(config)
     validate(config)
     assert config_lib.to_json(config) == before
-    expected = "keep2" if name == "darts" else METHODS[method][0]
+    expected = "keep2" if name == "darts" else METHODS[method].derivations[0]
     config_lib.resolve(config, None)
     assert (config.derive, config.sampling.modulus) == (expected, 4)
     validate(config)
@@ -107,7 +109,7 @@ def test_classes_that_were_drawn_are_those_of_the_run_that_goes_on():
 
     # A run that an unreadable image has stopped goes on, told to skip it.
     config.dataset.on_unreadable = "skip"
-    workdirs._check_same(config, stored, "runs/first")
+    begin._check_same(config, stored, "runs/first")
 
     other = load_config(f"{CONFIGS / 'lchain4'}.py:imagenet100")
     other.dataset.classes = ("n01537544", "n01443537")
@@ -115,7 +117,7 @@ def test_classes_that_were_drawn_are_those_of_the_run_that_goes_on():
     (difference,) = config_lib.differences(other, stored)
     assert difference.startswith("dataset.classes (stored ['n01443537', 'n01537544']")
     with pytest.raises(InputError, match=r"another config: dataset\.classes"):
-        workdirs._check_same(other, stored, "runs/first")
+        begin._check_same(other, stored, "runs/first")
 
 
 @pytest.mark.parametrize(
@@ -293,10 +295,9 @@ def test_the_command_line_refuses_a_field_of_another_method(tmp_path, capsys):
 
 
 def test_every_method_says_what_it_reads():
-    assert set(READS) == set(METHODS)
     names = config_lib.flat(config_lib.default("mnist5k"))
     known = {*names, *(name.split(".")[0] for name in names)}
-    assert set().union(*READS.values()) <= known
+    assert set().union(*(own.reads for own in METHODS.values())) <= known
     assert readers("search.batch_size") == tuple(METHODS)
 
 

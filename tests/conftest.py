@@ -7,7 +7,7 @@ import tempfile
 import pytest
 from commands import finish, start
 
-from ifnas_jax import tpu
+from ifnas_jax.runtime import tpu
 
 # The tests install libtpu, for preflight.
 tpu.keep_quiet()
@@ -60,7 +60,7 @@ def pytest_unconfigure(config):
 @pytest.fixture(scope="session")
 def mnist5k_dir(tmp_path_factory):
     """A TFDS folder in which mnist5k is prepared; nobody may write to it."""
-    from ifnas_jax.data.prepare import prepared_builder
+    from ifnas_jax.data.builder import prepared_builder
 
     path = tmp_path_factory.mktemp("tfds")
     prepared_builder("mnist5k", str(path))

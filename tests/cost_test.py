@@ -3,7 +3,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from ifnas_jax import cost
+from ifnas_jax.architecture import cost
 from ifnas_jax.errors import InputError
 from ifnas_jax.spaces import darts, lchain
 

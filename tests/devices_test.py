@@ -6,8 +6,9 @@ import jax
 import numpy as np
 import pytest
 
-from ifnas_jax import config, devices, main, training
+from ifnas_jax import config, main, training
 from ifnas_jax.errors import InputError
+from ifnas_jax.runtime import devices
 
 FULL = [
     "RESOURCE_EXHAUSTED: Out of memory while trying to allocate 5307082856 bytes.",

@@ -1,13 +1,17 @@
 """The examples of docs/own_*.md, run as they are shown, but for a shorter schedule."""
 
 import json
+import sys
 
 import numpy as np
 import pytest
 from documented import follow, module_flags
 from PIL import Image
 
-from ifnas_jax import architecture, cost, files, inspect, main
+from ifnas_jax import architecture, files, inspect, main
+from ifnas_jax.architecture import cost
+from ifnas_jax.report.__main__ import main as report_main
+from ifnas_jax.retrain.trained import load_found
 
 OWN = "my_operators:sep_conv_5x5"
 
@@ -73,8 +77,17 @@ def test_a_method_of_ones_own_searches(tiny, tmp_path, monkeypatch):
     run(page, tiny("penalty", "search.arch", jobs="('search',)"))
     workdir = tmp_path / "runs" / "sparse"
     result = files.read_json(workdir / "result.json")
-    assert (result["method"], result["target_met_by"]) == ("sparse", "fallback")
+    assert (result["method"], result["target_met_by"]) == (
+        "my_methods:sparse",
+        "fallback",
+    )
     assert result["madds"] <= result["target_madds"] == 700_000
+    assert files.read_json(workdir / "config.json")["sparse"] == {"weight": 0.5}
+    # What was found is read without the module.
+    monkeypatch.delitem(sys.modules, "my_methods")
+    (tmp_path / "my_methods.py").unlink()
+    assert load_found(workdir).config.sparse.weight == 0.5
+    assert report_main([f"--workdir={workdir}"]) == 0
 
 
 # Only what the data set takes part in: the architecture is drawn.

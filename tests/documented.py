@@ -4,8 +4,6 @@ import pathlib
 import re
 import shlex
 
-from ifnas_jax import methods
-
 ROOT = pathlib.Path(__file__).parents[1]
 # What may stand behind ```bash: that a command needs what a test does not have.
 MARKS = ("", "pod", "download")
@@ -28,18 +26,9 @@ def follow(page, folder, monkeypatch):
     """
     for _, text in blocks(page, "python"):
         name, _, code = text.removeprefix("# ").partition("\n")
-        if name == "ifnas_jax/methods/__init__.py":
-            added = {}
-            exec(code, added)
-            for table in ("METHODS", "READS"):
-                for key, value in added[table].items():
-                    monkeypatch.setitem(getattr(methods, table), key, value)
-            continue
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(code, "utf-8")
-    more = str(folder / "ifnas_jax" / "methods")
-    monkeypatch.setattr(methods, "__path__", [*methods.__path__, more])
     monkeypatch.syspath_prepend(folder)
     monkeypatch.chdir(folder)
 

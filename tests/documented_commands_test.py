@@ -13,8 +13,8 @@ import sys
 import pytest
 from documented import ROOT, blocks, commands, follow
 
-from ifnas_jax.flags import load_config
-from ifnas_jax.validation import check_overrides, validate
+from ifnas_jax.config.command_line import load_config
+from ifnas_jax.config.validation import check_overrides, validate
 
 PAGES = ["README.md", "launch/README.md"]
 PAGES += [f"docs/{path.name}" for path in sorted(ROOT.glob("docs/*.md"))]

@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 
 from ifnas_jax import config as config_lib
-from ifnas_jax import draws, pruning
 from ifnas_jax.architecture import delete_unread, from_kept
-from ifnas_jax.cost import Macro, fixed_cost, pair_costs
+from ifnas_jax.architecture.cost import Macro, fixed_cost, pair_costs
+from ifnas_jax.config.command_line import load_config
 from ifnas_jax.errors import InputError
-from ifnas_jax.flags import load_config
+from ifnas_jax.methods import derivations, draws
+from ifnas_jax.operators.names import OPERATORS
 from ifnas_jax.spaces.graph import Space, cell
-from ifnas_jax.spaces.lchain import OPERATORS, lchain
+from ifnas_jax.spaces.lchain import lchain
 
 CONFIGS = pathlib.Path(__file__).parents[1] / "configs"
 PRESETS = ("imagenet2012", "imagenet100", "cifar10", "fashion_mnist", "mnist5k")
@@ -207,13 +208,13 @@ def test_drawn_to_a_target_has_the_distribution_of_its_rule(monkeypatch):
         return sum((seen - e) ** 2 / e for seen, e in found if e > 0.5) / limit
 
     assert statistic() < 1
-    plain = pruning.drop_weakest
+    plain = derivations.drop_weakest
 
     def farthest_first(space, macro, kept, order, target):
         order = [stage - 0.5 * np.arange(stage.shape[1])[:, None] for stage in order]
         return plain(space, macro, kept, order, target)
 
-    monkeypatch.setattr(pruning, "drop_weakest", farthest_first)
+    monkeypatch.setattr(derivations, "drop_weakest", farthest_first)
     assert statistic() > 1
 
 

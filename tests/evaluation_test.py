@@ -9,9 +9,10 @@ import jax
 import numpy as np
 import pytest
 
-from ifnas_jax import distributed, training
-from ifnas_jax.cluster import Cluster
+from ifnas_jax import training
 from ifnas_jax.data.pipeline import eval_batches
+from ifnas_jax.runtime import distributed
+from ifnas_jax.runtime.cluster import Cluster
 
 EXAMPLES, CLASSES = 41, 7
 

@@ -4,8 +4,10 @@ from contextlib import closing
 
 import pytest
 
-from ifnas_jax import files, logs
+from ifnas_jax import files
 from ifnas_jax.errors import InputError
+from ifnas_jax.report import logs
+from ifnas_jax.run.workdir import JobFiles
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
@@ -86,6 +88,6 @@ def test_a_log_that_lags_behind_its_checkpoint_is_said(tmp_path, caplog):
     path = tmp_path / "metrics.jsonl"
     path.write_text('{"step": 5}\n{"step": 10}\n')
     for step, said in ((10, False), (15, True)):
-        with closing(logs.MetricsLog(tmp_path, 17, tensorboard=False)) as log:
+        with closing(logs.MetricsLog(JobFiles(tmp_path), 17, tensorboard=False)) as log:
             log.expect(step)
         assert ("lacks the rows after step 10 up to step 15" in caplog.text) == said

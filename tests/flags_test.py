@@ -2,8 +2,8 @@ import pathlib
 
 import pytest
 
+from ifnas_jax.config.command_line import load_config
 from ifnas_jax.errors import InputError
-from ifnas_jax.flags import load_config
 
 CONFIG = str(pathlib.Path(__file__).parents[1] / "configs" / "lchain4.py")
 

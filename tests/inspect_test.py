@@ -9,7 +9,7 @@ import pytest
 
 from ifnas_jax import inspect
 from ifnas_jax.architecture import Architecture, KeptEdge, KeptStage, from_kept
-from ifnas_jax.cost import Macro
+from ifnas_jax.architecture.cost import Macro
 from ifnas_jax.spaces import darts, lchain
 
 SEP, SKIP = "sep_conv_3x3", "skip_connect"

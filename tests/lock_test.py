@@ -12,13 +12,14 @@ import buckets
 import pytest
 
 from ifnas_jax.errors import InputError
-from ifnas_jax.lock import NAME, Lock
+from ifnas_jax.run.lock import Lock
+from ifnas_jax.run.workdir import Workdir
 
 PATIENCE = 0.5
 
 
 def make(workdir):
-    return Lock(str(workdir), beat=0.05, patience=PATIENCE, settled=0.1)
+    return Lock(Workdir(workdir), beat=0.05, patience=PATIENCE, settled=0.1)
 
 
 @contextmanager
@@ -43,8 +44,10 @@ def workdir(request, tmp_path, monkeypatch):
 def left(tmp_path, **changes):
     """Leaves the lock of a process that is gone, or as it is changed."""
     with taken(tmp_path):
-        held = json.loads((tmp_path / NAME).read_text())
-    (tmp_path / NAME).write_text(json.dumps({**held, "token": "other", **changes}))
+        held = json.loads((tmp_path / "run.lock").read_text())
+    (tmp_path / "run.lock").write_text(
+        json.dumps({**held, "token": "other", **changes})
+    )
 
 
 def test_a_workdir_is_of_one_run_until_that_ends(workdir):
@@ -99,18 +102,18 @@ def test_a_process_of_this_machine_that_is_gone_is_not_waited_for(tmp_path, end)
 def test_a_process_of_this_machine_that_lives_is_never_passed_over(tmp_path):
     """Also where it is stopped, and gives no sign."""
     left(tmp_path, token="stopped")
-    before = (tmp_path / NAME).read_bytes()
+    before = (tmp_path / "run.lock").read_bytes()
     time.sleep(2 * PATIENCE)
     with pytest.raises(InputError, match="is in use by process"):
         make(tmp_path).take()
-    assert (tmp_path / NAME).read_bytes() == before
+    assert (tmp_path / "run.lock").read_bytes() == before
 
 
 @pytest.mark.parametrize("content", [None, b"", b'{"token": "x"}', b"\0\0\0"])
 def test_one_elsewhere_is_passed_over_after_a_while(tmp_path, capfd, content):
     left(tmp_path, machine="elsewhere", host="node7", pid=12)
     if content is not None:  # One that was killed while it wrote.
-        (tmp_path / NAME).write_bytes(content)
+        (tmp_path / "run.lock").write_bytes(content)
     start = time.monotonic()
     with taken(tmp_path):
         assert time.monotonic() - start > PATIENCE
@@ -120,13 +123,13 @@ def test_one_elsewhere_is_passed_over_after_a_while(tmp_path, capfd, content):
 
 def test_one_elsewhere_that_lives_is_not(tmp_path):
     left(tmp_path, machine="elsewhere", host="node7", pid=12)
-    held = json.loads((tmp_path / NAME).read_text())
+    held = json.loads((tmp_path / "run.lock").read_text())
 
     def live():
         time.sleep(PATIENCE / 2)
         # As a lock does: whoever reads while it is written sees the old one, or this.
         (tmp_path / "new").write_text(json.dumps({**held, "count": 99}))
-        (tmp_path / "new").replace(tmp_path / NAME)
+        (tmp_path / "new").replace(tmp_path / "run.lock")
 
     thread = threading.Thread(target=live)
     thread.start()
@@ -137,8 +140,11 @@ def test_one_elsewhere_that_lives_is_not(tmp_path):
 
 def test_a_run_whose_workdir_was_taken_over_ends(tmp_path):
     code = (
-        "import sys, time; from ifnas_jax.lock import Lock\n"
-        f"Lock({str(tmp_path)!r}, beat=0.05).take(); print('taken', flush=True)\n"
+        "import sys, time\n"
+        "from ifnas_jax.run.lock import Lock\n"
+        "from ifnas_jax.run.workdir import Workdir\n"
+        f"Lock(Workdir({str(tmp_path)!r}), beat=0.05).take()\n"
+        "print('taken', flush=True)\n"
         "time.sleep(60)"
     )
     process = subprocess.Popen(
@@ -148,22 +154,26 @@ def test_a_run_whose_workdir_was_taken_over_ends(tmp_path):
         text=True,
     )
     process.stdout.readline()
-    other = {**json.loads((tmp_path / NAME).read_text()), "token": "x", "host": "h2"}
+    other = {
+        **json.loads((tmp_path / "run.lock").read_text()),
+        "token": "x",
+        "host": "h2",
+    }
     (tmp_path / "new").write_text(json.dumps(other))
-    (tmp_path / "new").replace(tmp_path / NAME)
+    (tmp_path / "new").replace(tmp_path / "run.lock")
     _, said = process.communicate(timeout=30)
     assert process.returncode == 4
     assert "on h2 has taken --workdir" in said
-    assert json.loads((tmp_path / NAME).read_text()) == other
+    assert json.loads((tmp_path / "run.lock").read_text()) == other
 
 
 @pytest.mark.parametrize("content", [None, b"", b"\0\0\0"])
 def test_a_lock_that_somebody_removed_is_written_again(tmp_path, content):
     with taken(tmp_path):
         if content is None:
-            (tmp_path / NAME).unlink()
+            (tmp_path / "run.lock").unlink()
         else:
-            (tmp_path / NAME).write_bytes(content)
+            (tmp_path / "run.lock").write_bytes(content)
         time.sleep(0.3)
         with pytest.raises(InputError, match="is in use"):
             make(tmp_path).take()

@@ -12,7 +12,7 @@ from commands import contents, finish, start
 
 from ifnas_jax import architecture, files, main, training
 from ifnas_jax.data import source
-from ifnas_jax.logs import MetricsLog
+from ifnas_jax.report.logs import MetricsLog
 
 
 def test_a_run_leaves_what_the_contract_says(finished):

@@ -1,8 +1,7 @@
 import numpy as np
 import pytest
 
-from ifnas_jax import masks
-from ifnas_jax.architecture import delete_unread
+from ifnas_jax.architecture import delete_unread, masks
 from ifnas_jax.spaces import darts, lchain
 
 SPACE = lchain(4, (7, 5, 6))

@@ -22,7 +22,7 @@ def test_pair_runs_and_meets_its_budget(method, space, run_pair):
 
 def test_the_check_of_a_pair_can_fail(tmp_path):
     from ifnas_jax.architecture import from_kept
-    from ifnas_jax.cost import Macro
+    from ifnas_jax.architecture.cost import Macro
     from ifnas_jax.spaces.lchain import lchain
 
     space = lchain(2, (2, 1, 1))

@@ -8,9 +8,11 @@ import sys
 import pytest
 
 from benchmarks.preflight import markdown
-from ifnas_jax import aot, preflight, shapes, tpu
 from ifnas_jax.architecture import Architecture, KeptEdge, KeptStage
-from ifnas_jax.cost import Macro
+from ifnas_jax.architecture.cost import Macro
+from ifnas_jax.preflight import compiler, steps
+from ifnas_jax.preflight.__main__ import main, table
+from ifnas_jax.runtime import tpu
 from ifnas_jax.spaces import lchain
 
 LCHAIN4 = pathlib.Path(__file__).parents[1] / "configs" / "lchain4.py"
@@ -118,21 +120,21 @@ def test_refused(arguments, message):
 
 def test_refused_before_anything_is_loaded(monkeypatch, capsys):
     arguments = [*COMMAND, "--topology=v5e:2x2"]
-    assert preflight.main([*arguments, "--architecture=a.json"]) == 2
+    assert main([*arguments, "--architecture=a.json"]) == 2
     assert "--job=retrain" in capsys.readouterr().err
-    assert preflight.main([*arguments, "--config.darts.order=2"]) == 2
+    assert main([*arguments, "--config.darts.order=2"]) == 2
     assert "darts.order is 2, but method 'ifnas'" in capsys.readouterr().err
     monkeypatch.setattr(tpu, "is_installed", lambda: False)
-    assert preflight.main(arguments) == 2
+    assert main(arguments) == 2
     assert "pip install -e '.[preflight]'" in capsys.readouterr().err
 
 
 def test_collectives():
-    assert aot.collectives(PROGRAM) == [
-        aot.Collective("all-gather", 1, 4 * 32),
-        aot.Collective("all-reduce", 2, 4 * (640 + 1 + 4) + 2 * 3 + 5),
+    assert compiler.collectives(PROGRAM) == [
+        compiler.Collective("all-gather", 1, 4 * 32),
+        compiler.Collective("all-reduce", 2, 4 * (640 + 1 + 4) + 2 * 3 + 5),
     ]
-    assert aot.collectives("%a = f32[2] add(%all-reduce, %all-gather)") == []
+    assert compiler.collectives("%a = f32[2] add(%all-reduce, %all-gather)") == []
 
 
 @pytest.mark.parametrize("limit", [7, 8, 100, 503, 1000, 10**6])
@@ -144,7 +146,7 @@ def test_largest_batch(limit, guess):
         tried.append(batch)
         return batch <= limit
 
-    best = aot.largest_batch(fits, guess, most)
+    best = compiler.largest_batch(fits, guess, most)
     assert best == min(limit, most) // 8 * 8
     assert max(tried) <= most
     # Each is a compilation.
@@ -152,7 +154,7 @@ def test_largest_batch(limit, guess):
 
 
 @pytest.fixture
-def compiler(monkeypatch):
+def fake_compiler(monkeypatch):
     """One that is made up: an image takes a byte of 1000, and 2000 it refuses."""
 
     class Device:
@@ -160,19 +162,19 @@ def compiler(monkeypatch):
 
     def compile_for(step, arguments, devices):
         images = arguments[-1]["image"].shape[1]
-        memory = aot.Memory(images, 0, 0, 0) if images < 2000 else None
-        return aot.Program(0.5, memory, [], "" if memory else "used 2000 of 1000")
+        memory = compiler.Memory(images, 0, 0, 0) if images < 2000 else None
+        return compiler.Program(0.5, memory, [], "" if memory else "used 2000 of 1000")
 
-    monkeypatch.setattr(aot, "topology_devices", lambda name: [Device()] * 2)
-    monkeypatch.setattr(aot, "device_memory", lambda devices: 1000)
-    monkeypatch.setattr(aot, "compile_for", compile_for)
+    monkeypatch.setattr(compiler, "topology_devices", lambda name: [Device()] * 2)
+    monkeypatch.setattr(compiler, "device_memory", lambda devices: 1000)
+    monkeypatch.setattr(compiler, "compile_for", compile_for)
     # Of batches that wait.
-    monkeypatch.setattr(shapes.Step, "waiting_bytes", 5)
+    monkeypatch.setattr(steps.Step, "waiting_bytes", 5)
 
 
-def test_find_batch_of_a_drawn_network(compiler, capsys):
+def test_find_batch_of_a_drawn_network(fake_compiler, capsys):
     arguments = [*COMMAND, "--topology=x", "--job=retrain", "--json", "--find-batch"]
-    assert preflight.main([*arguments, "--config.random.band=0.5"]) == 0
+    assert main([*arguments, "--config.random.band=0.5"]) == 0
     facts = json.loads(capsys.readouterr().out)
     assert facts["architecture"].startswith("drawn at random (derive target, seed 0)")
     assert facts["batch"] == {"device": 32, "global": 64}
@@ -186,19 +188,17 @@ def test_find_batch_of_a_drawn_network(compiler, capsys):
     ("images", "words"),
     [(995, "fits           1000 B of 1000 B"), (996, "1001 B of 1000 B")],
 )
-def test_last_byte(compiler, capsys, images, words):
+def test_last_byte(fake_compiler, capsys, images, words):
     size = f"--config.search.batch_size={2 * images}"
-    code = preflight.main([*COMMAND, "--topology=x", size])
+    code = main([*COMMAND, "--topology=x", size])
     out = capsys.readouterr().out
     assert code == (images > 995)
     assert words in out
     assert ("does not fit" in out) == bool(code)
 
 
-def test_refusal_of_the_compiler(compiler, capsys):
-    code = preflight.main(
-        [*COMMAND, "--topology=x", "--config.search.batch_size=8000", "--json"]
-    )
+def test_refusal_of_the_compiler(fake_compiler, capsys):
+    code = main([*COMMAND, "--topology=x", "--config.search.batch_size=8000", "--json"])
     facts = json.loads(capsys.readouterr().out)
     assert (code, facts["fits"]) == (1, False)
     assert facts["refusal"] == "used 2000 of 1000"
@@ -215,6 +215,6 @@ def test_what_is_documented_is_what_was_measured():
     assert len(shown) == 3
     for command, printed in shown:
         (row,) = [row for row in rows if row["command"] == command]
-        whole = preflight.table(row) + "\n"
+        whole = table(row) + "\n"
         assert whole.endswith(printed.removeprefix("...\n")), command
         assert "..." in printed or whole == printed

@@ -3,8 +3,10 @@ import itertools
 import numpy as np
 import pytest
 
-from ifnas_jax import architecture, cost, pruning
+from ifnas_jax import architecture
+from ifnas_jax.architecture import cost
 from ifnas_jax.errors import InputError
+from ifnas_jax.methods import derivations, pruning
 from ifnas_jax.spaces import darts, goldnas, lchain
 
 SPACE = lchain(3, (6, 4, 5))
@@ -189,7 +191,7 @@ def test_to_target_removes_the_weakest_until_the_target_is_met(seed, share):
     before = SPACE.full()
     strength = [rng.random(stage.shape) for stage in before]
     target = round(share * CHAIN)
-    after, removals = pruning.to_target(SPACE, MACRO, before, strength, target)
+    after, removals = derivations.to_target(SPACE, MACRO, before, strength, target)
     check_account(before, after, removals)
     assert madds_of(after) <= target
     slow = SlowPruner(before)
@@ -208,7 +210,7 @@ def test_to_target_removes_the_weakest_until_the_target_is_met(seed, share):
 def test_to_target_refuses_what_no_node_could_give_up():
     space = lchain(1, (2, 1, 1), ("sep_conv_3x3",))
     with pytest.raises(InputError, match="target_madds is 1,000, but"):
-        pruning.to_target(space, MACRO, space.full(), space.full(), 1_000)
+        derivations.to_target(space, MACRO, space.full(), space.full(), 1_000)
 
 
 @pytest.mark.parametrize("precursors", [1, 3])
@@ -219,7 +221,7 @@ def test_a_target_under_the_chain_is_met_when_convolutions_are_strongest(
     space = lchain(precursors, (6, 4, 5))
     strength = [np.where([True, False], 0.9, 0.1) * stage for stage in space.full()]
     target = FIXED + round(share * (CHAIN - FIXED))
-    after, _ = pruning.to_target(space, MACRO, space.full(), strength, target)
+    after, _ = derivations.to_target(space, MACRO, space.full(), strength, target)
     assert madds_of(after) <= target
     # Gradual pruning leaves it within reach too.
     beta = [np.full(stage.shape[:2], 0.5) for stage in space.full()]
@@ -227,7 +229,7 @@ def test_a_target_under_the_chain_is_met_when_convolutions_are_strongest(
     left, _ = pruning.below_threshold(
         space, MACRO, space.full(), beta, alpha, 0.01, target
     )
-    after, _ = pruning.to_target(space, MACRO, left, strength, target)
+    after, _ = derivations.to_target(space, MACRO, left, strength, target)
     assert madds_of(after) <= target
 
 
@@ -253,7 +255,7 @@ def test_keep_one_takes_each_nodes_strongest_edge(seed):
         if where:
             expected[s][where] = kept[s][where]
     strength = [b[:, :, None] * a for b, a in zip(beta, alpha, strict=True)]
-    result = pruning.keep_strongest(SPACE, kept, strength, inputs=1)
+    result = derivations.keep_strongest(SPACE, kept, strength, inputs=1)
     assert same(result, architecture.delete_unread(SPACE.stages, expected))
     found = architecture.from_kept(SPACE, result, MACRO)
     for stage in found.stages:
@@ -314,7 +316,7 @@ def test_to_target_in_cells_meets_all_that_can_be_met(space, share, seed):
         cheapest_cells(space, kept),
     )
     target = round(least + share * (full - least))
-    after, removals = pruning.to_target(space, CELLS, kept, strength, target)
+    after, removals = derivations.to_target(space, CELLS, kept, strength, target)
     order = sorted(
         (strength[s][tuple(pair)], s, *pair)
         for s, array in enumerate(kept)
@@ -337,7 +339,7 @@ def test_to_target_refuses_less_than_the_cheapest_cells():
     kept = GOLDNAS.full()
     target = cheapest_cells(GOLDNAS, kept) - 1
     with pytest.raises(InputError, match=f"target_madds is {target:,}, but"):
-        pruning.to_target(GOLDNAS, CELLS, kept, random_strength(GOLDNAS, 0), target)
+        derivations.to_target(GOLDNAS, CELLS, kept, random_strength(GOLDNAS, 0), target)
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -356,7 +358,7 @@ def test_keep_two_takes_each_nodes_two_strongest_edges_and_their_best_operator(s
                 best[column] = max(best.get(column, (-1, 0)), (value, op))
             for column in sorted(best, key=best.get)[-2:]:
                 expected[s][row, column, best[column][1]] = True
-    result = pruning.keep_strongest(DARTS, kept, strength, inputs=2)
+    result = derivations.keep_strongest(DARTS, kept, strength, inputs=2)
     assert same(result, expected)
     assert {int(array[row].sum()) for array in result for row in range(3)} <= {1, 2}
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from ifnas_jax import config as config_lib
-from ifnas_jax import regularizer
-from ifnas_jax.regularizer import Strength
-from ifnas_jax.schedule import search_schedule
+from ifnas_jax.methods import regularizer
+from ifnas_jax.methods.regularizer import Strength
+from ifnas_jax.methods.schedule import search_schedule
 
 log_share = jax.jit(regularizer.log_share)
 stage_penalty = jax.jit(regularizer.stage_penalty)

@@ -9,15 +9,16 @@ import numpy as np
 import pytest
 
 from ifnas_jax import config as config_lib
-from ifnas_jax import distributed, training
+from ifnas_jax import training
 from ifnas_jax.architecture import from_kept
-from ifnas_jax.retrain import Whole
-from ifnas_jax.retrain_step import (
+from ifnas_jax.retrain.job import Whole
+from ifnas_jax.retrain.step import (
     initial_state,
     make_network,
     make_optimizer,
     make_step,
 )
+from ifnas_jax.runtime import distributed
 
 BATCH = 8
 

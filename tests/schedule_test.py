@@ -3,7 +3,7 @@ import pytest
 
 from ifnas_jax import config as config_lib
 from ifnas_jax.errors import InputError
-from ifnas_jax.schedule import retrain_rate, search_rate, search_schedule
+from ifnas_jax.methods.schedule import retrain_rate, search_rate, search_schedule
 
 
 def make(num_examples=1000, num_masks=5, sampling=(), **search):

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from ifnas_jax import config as config_lib
-from ifnas_jax import distributed, training
-from ifnas_jax.search import make_search
-from ifnas_jax.search_step import initial_state, make_step
+from ifnas_jax import training
+from ifnas_jax.runtime import distributed
+from ifnas_jax.search.make import make_search
+from ifnas_jax.search.step import initial_state, make_step
 
 BATCH, L = 8, 2
 

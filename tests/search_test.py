@@ -8,11 +8,15 @@ from matrices import CLASSES, Net
 
 from ifnas_jax import config as config_lib
 from ifnas_jax import files
-from ifnas_jax import search as search_lib
 from ifnas_jax.architecture import from_kept, load
 from ifnas_jax.data.source import Dataset
-from ifnas_jax.search import make_search, search
-from ifnas_jax.search_step import Steps
+from ifnas_jax.report.logs import CandidateLog
+from ifnas_jax.run.workdir import Workdir
+from ifnas_jax.search import job as search_lib
+from ifnas_jax.search.derive import choose, is_pruned
+from ifnas_jax.search.job import search
+from ifnas_jax.search.make import make_search
+from ifnas_jax.search.step import Steps
 from ifnas_jax.training import IN_FLIGHT
 
 LOGS = ("metrics", "gates", "prunings", "candidates")
@@ -67,6 +71,11 @@ def make_dataset():
     return Dataset(CLASSES, part(64), part(16), part(16))
 
 
+def run(config, dataset, directory, net):
+    """A search, from its config to its files."""
+    search(make_search(config, dataset, net), dataset, Workdir(directory))
+
+
 def left_in(directory):
     """The bytes of everything that doesn't tell the time."""
     paths = [directory / "search" / f"{name}.jsonl" for name in LOGS]
@@ -87,35 +96,35 @@ def test_interrupted_it_ends_with_the_same_bytes(
     method, changes, tmp_path, monkeypatch
 ):
     config, dataset = make_config(method, **changes), make_dataset()
-    search(config, dataset, tmp_path / "whole", SmallNet)
+    run(config, dataset, tmp_path / "whole", SmallNet)
     expected = left_in(tmp_path / "whole")
     # Between two checkpoints, and, with candidates, in the middle of them.
-    loops, end_of_loop = iter(range(5)), search_lib._end_of_loop
+    loops, end_of_loop = iter(range(5)), search_lib._end_loop
 
     def end(*arguments):
         if next(loops, None) is None:
             raise KeyboardInterrupt
         return end_of_loop(*arguments)
 
-    monkeypatch.setattr(search_lib, "_end_of_loop", end)
+    monkeypatch.setattr(search_lib, "_end_loop", end)
     with pytest.raises(KeyboardInterrupt):
-        search(config, dataset, tmp_path / "killed", SmallNet)
+        run(config, dataset, tmp_path / "killed", SmallNet)
     monkeypatch.undo()
     assert left_in(tmp_path / "killed") != expected
     if method == "randomws":
-        writes, write = iter(range(3)), search_lib.CandidateLog.write
+        writes, write = iter(range(3)), CandidateLog.write
 
         def stop(*arguments):
             if next(writes, None) is None:
                 raise KeyboardInterrupt
             write(*arguments)
 
-        monkeypatch.setattr(search_lib.CandidateLog, "write", stop)
+        monkeypatch.setattr(CandidateLog, "write", stop)
         with pytest.raises(KeyboardInterrupt):
-            search(config, dataset, tmp_path / "killed", SmallNet)
+            run(config, dataset, tmp_path / "killed", SmallNet)
         monkeypatch.undo()
         assert "candidates.jsonl" in left_in(tmp_path / "killed")
-    search(config, dataset, tmp_path / "killed", SmallNet)
+    run(config, dataset, tmp_path / "killed", SmallNet)
     assert left_in(tmp_path / "killed") == expected
     assert len(expected) >= 4
 
@@ -160,7 +169,7 @@ def test_steps_are_queued_between_two_rows_of_the_log(curious, tmp_path, monkeyp
     monkeypatch.setattr(jax, "block_until_ready", wait_for)
     monkeypatch.setattr(search_lib, "compile_steps", guarded)
     dataset = make_dataset()
-    search(config, dataset, tmp_path / "run", SmallNet)
+    run(config, dataset, tmp_path / "run", SmallNet)
     period = make_search(config, dataset, SmallNet).schedule.period
     assert len(reads) > len(made) // period > 3
     assert period > 1
@@ -180,12 +189,13 @@ def test_the_most_accurate_candidate_is_kept(tmp_path):
         asked.append([stage.active for stage in masks])
         return next(accuracies)
 
-    kept, met_by = search_lib._choose(job, Steps(None, validate), None, str(tmp_path))
+    path = str(tmp_path / "candidates.jsonl")
+    kept, met_by = choose(job, Steps(None, validate), None, path)
     # The first of the best.
     assert all(map(np.array_equal, kept, job.method.draw(2)))
     assert all(map(np.array_equal, kept, asked[2]))
     assert (met_by, len(asked)) == ("drawing", 6)
-    rows = files.read_rows(str(tmp_path / "candidates.jsonl"))
+    rows = files.read_rows(path)
     assert [row["valid_accuracy"] for row in rows] == [
         0.25,
         0.5,
@@ -203,11 +213,11 @@ def test_goldnas_is_done_when_every_node_has_its_number_of_inputs():
     full = job.net.space.full()
     nearest = [stage & (np.arange(2) == 0)[:, None] for stage in full]
     assert nearest[0][0].sum() == 2  # both operators
-    assert search_lib._done(job, nearest)
+    assert is_pruned(job, nearest, job.madds(nearest))
     one_more = [stage.copy() for stage in nearest]
     one_more[1][2, 1, 0] = True
-    assert not search_lib._done(job, one_more)
-    assert not search_lib._done(job, full)
+    assert not is_pruned(job, one_more, job.madds(one_more))
+    assert not is_pruned(job, full, job.madds(full))
 
 
 def test_random_search_needs_no_super_network(tmp_path):
@@ -217,7 +227,7 @@ def test_random_search_needs_no_super_network(tmp_path):
         def init(self, rng):
             raise AssertionError("a super-network was made")
 
-    search(config, make_dataset(), tmp_path, Untrained)
+    run(config, make_dataset(), tmp_path, Untrained)
     job = make_search(config, make_dataset(), SmallNet)
     expected = from_kept(job.net.space, job.method.draw(0), job.target)
     assert load(tmp_path / "search" / "architecture.json") == expected

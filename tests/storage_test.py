@@ -8,8 +8,8 @@ import buckets
 import pytest
 
 from ifnas_jax import files, storage
-from ifnas_jax.checkpoint import Checkpoints
 from ifnas_jax.errors import InputError, StorageError
+from ifnas_jax.runtime.checkpoint import Checkpoints
 
 
 @pytest.fixture(params=["folder", "memory"])

@@ -5,7 +5,7 @@ from unittest import mock
 
 import pytest
 
-from ifnas_jax import host_memory, tpu
+from ifnas_jax.runtime import host_memory, tpu
 
 
 @pytest.fixture

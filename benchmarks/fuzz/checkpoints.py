@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 
 from benchmarks.fuzz.faults import faulty, faulty_bytes, same
 from benchmarks.fuzz.harness import check_sentence
-from ifnas_jax.checkpoint import Checkpoints
 from ifnas_jax.errors import InputError
+from ifnas_jax.runtime.checkpoint import Checkpoints
 
 _FACTS_FILE = "facts/metadata"
 FACTS = {

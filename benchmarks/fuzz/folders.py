@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from benchmarks.fuzz.harness import check_sentence
-from ifnas_jax.data.prepare import open_records, prepared_builder
+from ifnas_jax.data.builder import open_records, prepared_builder
 from ifnas_jax.errors import InputError
 
 

@@ -10,8 +10,8 @@ from PIL import Image
 
 from benchmarks.fuzz.harness import check_sentence
 from ifnas_jax.data import parts
+from ifnas_jax.data.builder import open_records
 from ifnas_jax.data.examples import Examples
-from ifnas_jax.data.prepare import open_records
 from ifnas_jax.errors import InputError
 
 _SPLITS = ["train", "test", "validation", "val", "extra"]

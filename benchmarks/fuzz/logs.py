@@ -15,7 +15,7 @@ from benchmarks.fuzz.faults import faulty, faulty_bytes, parse
 from benchmarks.fuzz.harness import check_sentence
 from ifnas_jax import files
 from ifnas_jax.errors import InputError
-from ifnas_jax.logs import CandidateLog
+from ifnas_jax.report.logs import CandidateLog
 
 
 @st.composite
@@ -66,7 +66,7 @@ def check(case) -> bool:
             file.write(content)
         try:
             if candidates:
-                with closing(CandidateLog(folder)) as log:
+                with closing(CandidateLog(path)) as log:
                     found = [*log.accuracies]
             else:
                 with closing(files.RowLog(path, last)) as log:

@@ -6,7 +6,7 @@ the code that reads them.
 
 import itertools
 
-from ifnas_jax import cost
+from ifnas_jax.architecture import cost
 from ifnas_jax.spaces import make_space
 
 OPS = ["sep_conv_3x3", "skip_connect"]

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from benchmarks.fuzz.harness import check_sentence
 from ifnas_jax import files, storage
-from ifnas_jax.checkpoint import Checkpoints
 from ifnas_jax.errors import InputError
+from ifnas_jax.runtime.checkpoint import Checkpoints
 
 _PIECES = (
     *("a", "seed", "run.1", "ä", " ", "%20", "#", "'", '"', "\\", "\n", "\t", "\0"),

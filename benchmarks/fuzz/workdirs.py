@@ -21,9 +21,9 @@ from benchmarks.fuzz.faults import faulty, faulty_bytes, parse, same
 from benchmarks.fuzz.harness import check_sentence
 from ifnas_jax import config as config_lib
 from ifnas_jax import main
+from ifnas_jax.config.command_line import load_config
 from ifnas_jax.data import source
 from ifnas_jax.errors import InputError
-from ifnas_jax.flags import load_config
 
 # The second's number of classes is known to its data set alone, and so is in the file.
 CONFIGS = tuple(f"{ROOT / 'lchain4.py'}:{name}" for name in ("mnist5k", "svhn_cropped"))

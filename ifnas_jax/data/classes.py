@@ -10,13 +10,8 @@ import numpy as np
 import tensorflow_datasets as tfds
 from absl import logging
 
+from ifnas_jax.data.builder import IMAGENET, IMAGENET100, open_records, prepare_first
 from ifnas_jax.data.names import class_names
-from ifnas_jax.data.prepare import (
-    IMAGENET,
-    IMAGENET100,
-    open_records,
-    prepare_first,
-)
 from ifnas_jax.errors import InputError
 
 _IMAGENET100_CLASSES = 100

@@ -5,8 +5,8 @@ from collections.abc import Collection, Sequence
 import numpy as np
 from absl import logging
 
+from ifnas_jax.data.builder import one_line
 from ifnas_jax.data.decode import DecodeError, decode
-from ifnas_jax.data.prepare import one_line
 from ifnas_jax.errors import InputError, StorageError
 
 

@@ -7,8 +7,8 @@ part would be a number, and say nothing.
 import numpy as np
 import tensorflow_datasets as tfds
 
+from ifnas_jax.data.builder import IMAGENET, open_records
 from ifnas_jax.data.examples import read_record, wrong_label
-from ifnas_jax.data.prepare import IMAGENET, open_records
 from ifnas_jax.errors import InputError
 
 # What a set may call the part to test on, the best first.

@@ -9,11 +9,11 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from ifnas_jax.data import manifest
+from ifnas_jax.data.builder import open_records, prepared_builder
 from ifnas_jax.data.classes import chosen_classes, split_labels
 from ifnas_jax.data.examples import Examples
 from ifnas_jax.data.folder import FOLDER
 from ifnas_jax.data.parts import split_name, test_split
-from ifnas_jax.data.prepare import open_records, prepared_builder
 from ifnas_jax.errors import InputError
 
 # Which examples validate is a property of the data set, not of a run.

@@ -1,1 +1,4 @@
-"""What a trained network is written as, to be used elsewhere."""
+"""What others read: PyTorch, ONNX, StableHLO, each of a derived network.
+
+Knows architectures and networks; no run and no workdir.
+"""

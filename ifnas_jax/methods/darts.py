@@ -7,14 +7,16 @@ the exact Hessian-vector product (`bilevel.py`).
 
 from ml_collections import ConfigDict
 
-from ifnas_jax.masks import Kept, Masks
+from ifnas_jax.architecture.cost import Macro
+from ifnas_jax.architecture.masks import Kept, Masks
 from ifnas_jax.methods import relaxation
 from ifnas_jax.methods.interface import Arch, Gates, Method
 from ifnas_jax.spaces.graph import Space
 
 
-def darts(config: ConfigDict, space: Space) -> Method:
+def darts(config: ConfigDict, space: Space, macro: Macro) -> Method:
     """The method; `config.darts.order` and `config.bilevel` have its constants."""
+    del macro
 
     def weights(arch: Arch, masks: Masks):
         logs = [

@@ -9,7 +9,8 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from ifnas_jax.masks import Kept, Masks
+from ifnas_jax.architecture.cost import Macro
+from ifnas_jax.architecture.masks import Kept, Masks
 from ifnas_jax.methods import relaxation
 from ifnas_jax.methods.interface import Arch, Gates, Method
 from ifnas_jax.spaces.graph import Space
@@ -17,8 +18,9 @@ from ifnas_jax.spaces.graph import Space
 ZERO_ONE_WEIGHT = 10.0  # as in the paper
 
 
-def fairdarts(config: ConfigDict, space: Space) -> Method:
+def fairdarts(config: ConfigDict, space: Space, macro: Macro) -> Method:
     """The method; `config.bilevel` has its constants."""
+    del macro
 
     def penalty(arch: Arch, masks: Masks, mu: jax.Array) -> jax.Array:
         """The zero-one loss over all surviving gates; its weight is constant."""

@@ -9,29 +9,28 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from ifnas_jax import config as config_lib
-from ifnas_jax import pruning
-from ifnas_jax.masks import Kept, Masks
-from ifnas_jax.methods import relaxation
+from ifnas_jax.architecture.cost import Macro
+from ifnas_jax.architecture.masks import Kept, Masks
+from ifnas_jax.methods import derivations, pruning, relaxation
 from ifnas_jax.methods.interface import Arch, Event, Gates, Method
-from ifnas_jax.regularizer import Strength, log_share
-from ifnas_jax.schedule import SearchSchedule
+from ifnas_jax.methods.regularizer import Strength, log_share
+from ifnas_jax.methods.schedule import SearchSchedule
 from ifnas_jax.spaces.graph import Space
 
 
-def goldnas(config: ConfigDict, space: Space) -> Method:
+def goldnas(config: ConfigDict, space: Space, macro: Macro) -> Method:
     """The method; `config.goldnas` has its constants.
 
     A derivation that keeps a number of inputs has no budget: pruning then goes on until
     no node has more than those.
     """
     fields = config.goldnas
-    floor = pruning.INPUTS.get(config.derive)
+    floor = derivations.INPUTS.get(config.derive)
 
     def prune(kept: Kept, gates: Gates):
         return pruning.small_shares(
             space,
-            config_lib.macro(config),
+            macro,
             kept,
             gates.strength,
             target=0 if floor else config.target_madds,

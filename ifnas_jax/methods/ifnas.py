@@ -12,29 +12,29 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from ifnas_jax import config as config_lib
-from ifnas_jax import pruning, regularizer
-from ifnas_jax.masks import Kept, Masks
-from ifnas_jax.methods import relaxation, sampling
+from ifnas_jax.architecture.cost import Macro
+from ifnas_jax.architecture.masks import Kept, Masks
+from ifnas_jax.methods import pruning, regularizer, relaxation, sampling
 from ifnas_jax.methods.interface import Arch, Event, Gates, Method
-from ifnas_jax.regularizer import Strength
-from ifnas_jax.schedule import SearchSchedule
+from ifnas_jax.methods.regularizer import Strength
+from ifnas_jax.methods.schedule import SearchSchedule
 from ifnas_jax.spaces.graph import Space
 
 
-def ifnas(config: ConfigDict, space: Space) -> Method:
+def ifnas(config: ConfigDict, space: Space, macro: Macro) -> Method:
     """The method of the paper.
 
     Args:
       config: reads `sampling`, `relaxation`, `penalty`, `search`, `derive`, the target
         and `seed`.
       space: the space to search.
+      macro: the sizes at which MAdds are counted.
     """
 
     def prune(kept: Kept, gates: Gates):
         return pruning.below_threshold(
             space,
-            config_lib.macro(config),
+            macro,
             kept,
             gates.beta,
             gates.alpha,

@@ -7,10 +7,10 @@ import flax.linen as nn
 import jax
 import numpy as np
 
-from ifnas_jax.masks import Kept, Masks
-from ifnas_jax.pruning import Removal
-from ifnas_jax.regularizer import Strength
-from ifnas_jax.schedule import SearchSchedule
+from ifnas_jax.architecture.masks import Kept, Masks
+from ifnas_jax.methods.pruning import Removal
+from ifnas_jax.methods.regularizer import Strength
+from ifnas_jax.methods.schedule import SearchSchedule
 
 # Architecture parameters: for each name, such as "beta" or "alpha", one array
 # [N, L, ...] a stage.

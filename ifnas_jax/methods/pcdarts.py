@@ -14,15 +14,17 @@ import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
-from ifnas_jax.masks import Kept, Masks
+from ifnas_jax.architecture.cost import Macro
+from ifnas_jax.architecture.masks import Kept, Masks
 from ifnas_jax.methods import relaxation, sampling
 from ifnas_jax.methods.interface import Arch, Gates, Method
-from ifnas_jax.schedule import SearchSchedule
+from ifnas_jax.methods.schedule import SearchSchedule
 from ifnas_jax.spaces.graph import Space
 
 
-def pcdarts(config: ConfigDict, space: Space) -> Method:
+def pcdarts(config: ConfigDict, space: Space, macro: Macro) -> Method:
     """The method; `config.pcdarts` and `config.bilevel` have its constants."""
+    del macro
     parts = config.pcdarts.parts
     # A node's operators weigh as much as there are kinds of them (`node_scale` "unit"),
     # and each of them passes the same channels by: they shall weigh 1.

@@ -10,8 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
-from ifnas_jax import masks as mask_lib
-from ifnas_jax.masks import Kept, Masks
+from ifnas_jax.architecture import masks as mask_lib
+from ifnas_jax.architecture.cost import Macro
+from ifnas_jax.architecture.masks import Kept, Masks
 from ifnas_jax.methods import relaxation, sampling
 from ifnas_jax.methods.interface import Arch, Gates, Method
 from ifnas_jax.methods.random import random
@@ -21,10 +22,10 @@ from ifnas_jax.spaces.graph import Space
 _TRAINED, _CANDIDATES = 1, 2
 
 
-def randomws(config: ConfigDict, space: Space) -> Method:
+def randomws(config: ConfigDict, space: Space, macro: Macro) -> Method:
     """The method; it has no architecture parameters, and all of an edge weigh alike."""
-    steps = sampling.modulus(config, space) + 1
-    draw = random(config, space).draw
+    steps = sampling.loop_masks(config, space)
+    draw = random(config, space, macro).draw
 
     def masks(kept: Kept, loop: int) -> Masks:
         del kept

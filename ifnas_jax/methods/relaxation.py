@@ -13,10 +13,10 @@ import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
-from ifnas_jax.masks import Masks
+from ifnas_jax.architecture.masks import Masks
 from ifnas_jax.methods import sampling
 from ifnas_jax.methods.interface import Arch
-from ifnas_jax.schedule import SearchSchedule
+from ifnas_jax.methods.schedule import SearchSchedule
 from ifnas_jax.spaces.graph import Space
 
 

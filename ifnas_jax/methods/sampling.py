@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 
 from ml_collections import ConfigDict
 
-from ifnas_jax import masks as mask_lib
-from ifnas_jax.masks import Kept, Masks
+from ifnas_jax.architecture import masks as mask_lib
+from ifnas_jax.architecture.masks import Kept, Masks
 from ifnas_jax.spaces.graph import Edge, Space
 from ifnas_jax.spaces.interleaving import (
     added_connections,
@@ -15,8 +15,16 @@ from ifnas_jax.spaces.interleaving import (
 
 
 def modulus(config: ConfigDict, space: Space) -> int:
-    """How many groups there are: a loop has one sampling step more."""
+    """How many groups there are."""
     return config.sampling.modulus or space.modulus
+
+
+def loop_masks(config: ConfigDict, space: Space) -> int:
+    """How many masks a loop has: L + 1 in a chain, the whole network's first.
+
+    `SearchSchedule.mask` says which of them a step takes.
+    """
+    return modulus(config, space) + 1
 
 
 def groups(config: ConfigDict, space: Space) -> list[tuple[tuple[int, ...], ...]]:
@@ -52,8 +60,7 @@ def sampled(config: ConfigDict, space: Space) -> Callable[[Kept, int], Masks]:
     group j mod `sampling.modulus`. With `sampling.groups` "matched" every step trains
     the whole super-network, but moves the gates of the step's group only.
     """
-    count = modulus(config, space)
-    own = groups(config, space)
+    count, own = modulus(config, space), groups(config, space)
 
     def step_masks(kept: Kept, index: int) -> Masks:
         nodes = [stage[index] for stage in own]
@@ -64,7 +71,10 @@ def sampled(config: ConfigDict, space: Space) -> Callable[[Kept, int], Masks]:
 
     def masks(kept: Kept, loop: int) -> Masks:
         del loop
-        steps = [step_masks(kept, step % count) for step in range(1, count + 1)]
+        steps = [
+            step_masks(kept, step % count)
+            for step in range(1, loop_masks(config, space))
+        ]
         return mask_lib.stack([mask_lib.whole(kept, learned=False), *steps])
 
     return masks
@@ -76,11 +86,11 @@ def unsampled(config: ConfigDict, space: Space) -> Callable[[Kept, int], Masks]:
     A loop has as many steps as under sampling, so that prunings come at the same
     iterations.
     """
-    count = modulus(config, space)
+    count = loop_masks(config, space)
 
     def masks(kept: Kept, loop: int) -> Masks:
         del loop
         step = mask_lib.whole(kept, learned=True)
-        return mask_lib.stack([step] * (count + 1))
+        return mask_lib.stack([step] * count)
 
     return masks

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from ifnas_jax.masks import Kept, Masks
+from ifnas_jax.architecture.masks import Kept, Masks
 from ifnas_jax.nn.pairs import Operator
 
 

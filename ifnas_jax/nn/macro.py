@@ -9,7 +9,7 @@ from typing import NamedTuple
 import flax.linen as nn
 import jax.numpy as jnp
 
-from ifnas_jax.cost import Macro
+from ifnas_jax.architecture.cost import Macro
 from ifnas_jax.nn.ops import BatchNorm, Conv, FactorizedReduce, Sep
 from ifnas_jax.nn.primitives import max_pool_3x3
 from ifnas_jax.spaces.graph import Space

@@ -11,8 +11,8 @@ import jax.numpy as jnp
 from jax import lax
 
 from ifnas_jax.nn.normalization import EPSILON, normalized
-from ifnas_jax.nn.own import OwnOperator
 from ifnas_jax.nn.primitives import depthwise_conv, pointwise_conv
+from ifnas_jax.operators.own import OwnOperator
 
 # Of the running statistics, as in the reference.
 MOMENTUM = 0.9

@@ -13,8 +13,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from ifnas_jax.cost import Macro
-from ifnas_jax.masks import Kept
+from ifnas_jax.architecture.cost import Macro
+from ifnas_jax.architecture.masks import Kept
 from ifnas_jax.nn import macro as macro_parts
 from ifnas_jax.nn.branches import add_static_pairs, switched
 from ifnas_jax.nn.ops import make_operator

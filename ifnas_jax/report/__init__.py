@@ -1,1 +1,4 @@
-"""What a person looks at: figures, tables, pages, progress."""
+"""What a person looks at: logs as they are written, progress, figures, pages.
+
+Reads a run by the files in its workdir; decides nothing.
+"""

@@ -10,8 +10,8 @@ import sys
 from collections.abc import Sequence
 
 from ifnas_jax import command
+from ifnas_jax.command import make_parser
 from ifnas_jax.errors import InputError
-from ifnas_jax.flags import make_parser
 from ifnas_jax.report.write import write_report
 
 

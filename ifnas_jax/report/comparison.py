@@ -211,7 +211,7 @@ def _spread(values: Sequence[float], show: Callable[[float], str]) -> str:
 
 def names_of(runs: Sequence[Run]) -> list[str]:
     """What tells the runs apart: the shortest equally deep ends of their folders."""
-    paths = [storage.absolute(run.workdir).split(os.sep) for run in runs]
+    paths = [storage.absolute(run.workdir.path).split(os.sep) for run in runs]
     for count in range(1, max(map(len, paths))):
         names = [os.sep.join(path[-count:]) for path in paths]
         if len(set(names)) == len(names):

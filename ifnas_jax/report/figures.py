@@ -22,8 +22,8 @@ def write_figures(run: Run) -> list[str]:
     """
     written = []
     for name, figure in _figures(run):
-        storage.make_folder(os.path.join(run.workdir, "report"))
-        files.save_figure(figure, os.path.join(run.workdir, "report", name))
+        storage.make_folder(run.workdir.report)
+        files.save_figure(figure, os.path.join(run.workdir.report, name))
         written.append(name)
     return written
 

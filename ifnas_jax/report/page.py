@@ -6,7 +6,6 @@ written, on what, and how long things took.
 
 import itertools
 import json
-import os
 import time
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -57,9 +56,8 @@ def write_page(run: Run, machine: Mapping[str, Any] | None = None) -> str:
     Raises:
       OSError: it can't be written.
     """
-    directory = os.path.join(run.workdir, "report")
-    storage.make_folder(directory)
-    path = os.path.join(directory, "index.html")
+    storage.make_folder(run.workdir.report)
+    path = run.workdir.page
     storage.write_text(path, make_page(run, machine or run.result or {}))
     return path
 

@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 
 from ifnas_jax import config as config_lib
-from ifnas_jax import cost, files, result, storage
-from ifnas_jax.architecture import Architecture, from_kept, load
+from ifnas_jax import files, storage
+from ifnas_jax.architecture import Architecture, cost, from_kept, load
 from ifnas_jax.errors import InputError
+from ifnas_jax.run import result
+from ifnas_jax.run.workdir import Workdir
 from ifnas_jax.spaces import make_space
 from ifnas_jax.spaces.graph import Space
 
@@ -61,7 +63,7 @@ class Run:
       retrain: of `retrain/metrics.jsonl`.
     """
 
-    workdir: str
+    workdir: Workdir
     config: Mapping[str, Any]
     space: Space
     macro: cost.Macro
@@ -75,10 +77,7 @@ class Run:
     @property
     def finished(self) -> bool:
         """Whether all of its jobs are done."""
-        # The jobs of a finished run can be given anew, with retraining among them.
-        return self.result is not None and (
-            "retrain" not in self.config["jobs"] or self.result["top1"] is not None
-        )
+        return result.covers(self.result, self.config["jobs"])
 
     @property
     def state(self) -> str:
@@ -122,8 +121,8 @@ def read_run(workdir: str | os.PathLike) -> Run:
     Raises:
       InputError: it is the folder of no run, or a file in it is damaged.
     """
-    workdir = storage.named("workdir", workdir)
-    path = os.path.join(workdir, "config.json")
+    workdir = Workdir(storage.named("workdir", workdir))
+    path = workdir.config
     if not storage.is_file(path):
         raise InputError(
             f"{workdir!r} holds no config.json, so it is no run; name what was given "
@@ -137,7 +136,7 @@ def read_run(workdir: str | os.PathLike) -> Run:
         raise InputError(
             f"{path!r} is no config of a run ({str(error).rstrip('.')}); restore it."
         ) from error
-    found = os.path.join(workdir, "search", "architecture.json")
+    found = workdir.search.architecture
     return Run(
         workdir,
         config,
@@ -145,15 +144,14 @@ def read_run(workdir: str | os.PathLike) -> Run:
         macro,
         result.read(workdir),
         load(found) if storage.exists(found) else None,
-        _rows(workdir, "search/metrics.jsonl", _SEARCH),
-        _read_gates(workdir, space),
-        _rows(workdir, "search/prunings.jsonl", _PRUNINGS),
-        _rows(workdir, "retrain/metrics.jsonl", _METRICS),
+        _rows(workdir.search.metrics, _SEARCH),
+        _read_gates(workdir.search.gates, space),
+        _rows(workdir.search.prunings, _PRUNINGS),
+        _rows(workdir.retrain.metrics, _METRICS),
     )
 
 
-def _rows(workdir: str, name: str, fields: files.Fields) -> list[dict[str, Any]]:
-    path = os.path.join(workdir, *name.split("/"))
+def _rows(path: str, fields: files.Fields) -> list[dict[str, Any]]:
     try:
         return files.read_rows(path, fields)
     except OSError as error:
@@ -186,19 +184,18 @@ def _macro(config: Mapping[str, Any]) -> cost.Macro:
     )
 
 
-def _read_gates(workdir: str, space: Space) -> list[dict[str, Any]]:
+def _read_gates(path: str, space: Space) -> list[dict[str, Any]]:
     """The rows of `gates.jsonl`, which have the shapes of the space.
 
     Raises:
       InputError: they have not.
     """
-    rows = _rows(workdir, "search/gates.jsonl", _GATES)
+    rows = _rows(path, _GATES)
     shapes = [stage.shape for stage in space.full()]
     for row in rows:
         betas = [_shape(stage) for stage in row["beta"]]
         alphas = [_shape(stage) for stage in row["alpha"]]
         if alphas != shapes or betas != [shape[:2] for shape in shapes]:
-            path = os.path.join(workdir, "search", "gates.jsonl")
             raise InputError(
                 f"{path!r} is damaged: the gates of step {row['step']} are not those "
                 "of the space; restore it."
@@ -217,7 +214,7 @@ def _shape(values: Any) -> tuple[int, ...] | None:
 
 def name_of(run: Run) -> str:
     """A run's folder, without those above it."""
-    return os.path.basename(storage.absolute(run.workdir))
+    return os.path.basename(storage.absolute(run.workdir.path))
 
 
 def space_name(space: Space) -> str:

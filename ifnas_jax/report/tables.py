@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ifnas_jax import cost
-from ifnas_jax.architecture import Architecture, KeptEdge
+from ifnas_jax.architecture import Architecture, KeptEdge, cost
 from ifnas_jax.spaces import interleaving
 from ifnas_jax.spaces.graph import Edge, Space
 

@@ -1,12 +1,16 @@
-"""Search spaces: static graphs, in plain Python and NumPy."""
+"""What can be searched: static graphs, and which of their connections interleave.
+
+Plain Python and NumPy; knows operators by name, and no network, method or price.
+"""
 
 from collections.abc import Sequence
 
 from ifnas_jax.errors import InputError
+from ifnas_jax.operators.names import OPERATORS
 from ifnas_jax.spaces.darts import darts
 from ifnas_jax.spaces.goldnas import goldnas
 from ifnas_jax.spaces.graph import Space, check_size
-from ifnas_jax.spaces.lchain import OPERATORS, lchain
+from ifnas_jax.spaces.lchain import lchain
 
 NAMES = ("lchain", "darts", "goldnas")
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from ifnas_jax.spaces.graph import Space, cell, check_operators
-from ifnas_jax.spaces.lchain import OPERATORS
+from ifnas_jax.operators.names import OPERATORS, check_operators
+from ifnas_jax.spaces.graph import Space, cell
 
 
 def darts(

@@ -2,14 +2,13 @@
 
 from collections.abc import Sequence
 
+from ifnas_jax.operators.names import OPERATORS, check_operators
 from ifnas_jax.spaces.graph import (
     Space,
     cell,
     check_cells,
-    check_operators,
     reduction_cells,
 )
-from ifnas_jax.spaces.lchain import OPERATORS
 
 
 def goldnas(

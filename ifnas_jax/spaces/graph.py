@@ -262,16 +262,3 @@ def check_size(space: Space) -> None:
             f"{entries} times space.num_precursors in all; at most {MOST} and "
             f"{_MOST_ENTRIES} are possible, so lower one of them."
         )
-
-
-def check_operators(operators) -> None:
-    """Refuses an empty or repeated choice of operators.
-
-    Raises:
-      InputError: there is none, or one twice.
-    """
-    if not operators or len(set(operators)) != len(operators):
-        raise InputError(
-            f"space.operators is {tuple(operators)}; give at least one operator, and "
-            "none of them twice."
-        )

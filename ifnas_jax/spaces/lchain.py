@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 from ifnas_jax.errors import InputError
-from ifnas_jax.spaces.graph import Space, Stage, check_operators
+from ifnas_jax.operators.names import OPERATORS, check_operators
+from ifnas_jax.spaces.graph import Space, Stage
 
-OPERATORS = ("sep_conv_3x3", "skip_connect")
 PAPER_NODES = (18, 20, 18)
 
 

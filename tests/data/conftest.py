@@ -49,7 +49,7 @@ def imagenet(tmp_path_factory):
 
     Returns its TFDS folder, and the bytes of each image in the tars by file name.
     """
-    from ifnas_jax.data.prepare import prepared_builder
+    from ifnas_jax.data.builder import prepared_builder
 
     path = tmp_path_factory.mktemp("imagenet")
     images = official_tars.write_tars(path / "downloads" / "manual")
@@ -66,7 +66,7 @@ def imagenet_config(imagenet) -> ml_collections.ConfigDict:
 @pytest.fixture(scope="session")
 def folder(tmp_path_factory):
     """A folder that is prepared; nobody may write to it."""
-    from ifnas_jax.data.prepare import prepared_builder
+    from ifnas_jax.data.builder import prepared_builder
 
     path = tmp_path_factory.mktemp("folder")
     small_folders.draw(path)

@@ -10,7 +10,7 @@ from PIL import Image
 from small_folders import SIZES, draw
 
 from ifnas_jax.data import prepare
-from ifnas_jax.data.prepare import prepared_builder
+from ifnas_jax.data.builder import prepared_builder
 from ifnas_jax.data.source import open_dataset
 from ifnas_jax.errors import InputError
 

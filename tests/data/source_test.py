@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from official_tars import encode, photograph
 
-from ifnas_jax.data import prepare
+from ifnas_jax.data import builder
 from ifnas_jax.data.augment import train_transform
 from ifnas_jax.data.classes import imagenet100_classes
 from ifnas_jax.data.pipeline import train_batches
@@ -130,7 +130,7 @@ def test_no_network(config, tmp_path, monkeypatch):
         raise socket.gaierror(-2, "Name or service not known")
 
     monkeypatch.setattr(socket, "getaddrinfo", fail)
-    monkeypatch.setattr(prepare.urllib.request, "getproxies", dict)
+    monkeypatch.setattr(builder.urllib.request, "getproxies", dict)
     config.name, config.data_dir = "fashion_mnist", str(tmp_path)
     with pytest.raises(InputError, match="no network"):
         open_dataset(config)

@@ -5,7 +5,7 @@ import ast
 import pytest
 from networks import random_architecture
 
-from ifnas_jax.cost import Macro
+from ifnas_jax.architecture.cost import Macro
 from ifnas_jax.errors import InputError
 from ifnas_jax.formats import torch_source
 from ifnas_jax.spaces import darts, goldnas, lchain

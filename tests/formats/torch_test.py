@@ -5,7 +5,7 @@ import pytest
 from networks import random_architecture, random_variables
 
 from ifnas_jax import training
-from ifnas_jax.cost import Macro
+from ifnas_jax.architecture.cost import Macro
 from ifnas_jax.formats import torch_source
 from ifnas_jax.nn.network import Network
 from ifnas_jax.spaces import darts, goldnas, lchain

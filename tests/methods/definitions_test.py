@@ -26,7 +26,7 @@ def make(name, space="lchain", node_scale="unit"):
     config.target_madds = 3_000_000
     config_lib.resolve(config, None)
     graph = config_lib.space(config)
-    return make_method(config, graph), graph
+    return make_method(config, graph, config_lib.macro(config)), graph
 
 
 def random_logits(method, seed):

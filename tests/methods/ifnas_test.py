@@ -18,7 +18,7 @@ def make(method="ifnas", precursors=4, **sampling):
     config.sampling.update(sampling)
     config_lib.resolve(config, None)
     space = config_lib.space(config)
-    return make_method(config, space), space
+    return make_method(config, space, config_lib.macro(config)), space
 
 
 def edges(active):

@@ -4,11 +4,10 @@ import numpy as np
 import pytest
 
 from ifnas_jax import config as config_lib
-from ifnas_jax import pruning
 from ifnas_jax.architecture import from_kept
-from ifnas_jax.methods import make_method
+from ifnas_jax.methods import derivations, make_method
 from ifnas_jax.methods.interface import Event, Gates
-from ifnas_jax.schedule import search_schedule
+from ifnas_jax.methods.schedule import search_schedule
 
 PRECURSORS = 3
 
@@ -21,7 +20,7 @@ def make(name, **changes):
     config.update_from_flattened_dict(changes)
     config_lib.resolve(config, None)
     space = config_lib.space(config)
-    return make_method(config, space), space, config
+    return make_method(config, space, config_lib.macro(config)), space, config
 
 
 def schedule_of(config):
@@ -123,7 +122,7 @@ def test_randomws_trains_another_architecture_in_every_step(derive):
                 assert 0.97 * config.target_madds <= madds <= config.target_madds
             else:
                 inputs = np.concatenate([k.any(axis=2).sum(axis=1) for k in kept])
-                assert inputs.max() == pruning.INPUTS[derive]
+                assert inputs.max() == derivations.INPUTS[derive]
     # A space this small has few architectures with one input a node.
     assert len(seen) > 10
     # What is chosen among in the end is drawn apart from what was trained.

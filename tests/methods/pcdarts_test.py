@@ -110,7 +110,10 @@ def test_what_passes_by_weighs_one_at_every_node(precursors):
     config.space.update(num_precursors=precursors, nodes=(4, 3, 4))
     config_lib.resolve(config, None)
     space = config_lib.space(config)
-    method, rng = make_method(config, space), np.random.default_rng(0)
+    method, rng = (
+        make_method(config, space, config_lib.macro(config)),
+        np.random.default_rng(0),
+    )
     shapes = jax.eval_shape(method.init, jax.random.key(0))
     arch = jax.tree.map(lambda x: rng.normal(size=x.shape).astype(np.float32), shapes)
     now = jax.tree.map(lambda mask: mask[0], method.masks(space.full(), 0))

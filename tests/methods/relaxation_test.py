@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ifnas_jax import masks, regularizer
-from ifnas_jax.methods import ifnas, relaxation
+from ifnas_jax.architecture import masks
+from ifnas_jax.methods import ifnas, regularizer, relaxation
 from ifnas_jax.spaces.lchain import lchain
 
 NODES, PRECURSORS, OPERATORS = 6, 3, 2

@@ -20,7 +20,7 @@ def make(space="lchain", seed=0, **changes):
     config.sampling.update(changes)
     config_lib.resolve(config, None)
     graph = config_lib.space(config)
-    return make_method(config, graph), graph, config
+    return make_method(config, graph, config_lib.macro(config)), graph, config
 
 
 def edges(active):

@@ -5,17 +5,17 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ifnas_jax import masks as mask_lib
-from ifnas_jax.cost import Macro
+from ifnas_jax.architecture import masks as mask_lib
+from ifnas_jax.architecture.cost import Macro
 from ifnas_jax.nn.branches import (
     add_static_pairs,
     distinct_branches,
     smallest_cover,
     switched,
 )
-from ifnas_jax.nn.own import madds
 from ifnas_jax.nn.pairs import Operator, add_pairs
 from ifnas_jax.nn.supernet import Supernet
+from ifnas_jax.operators.own import madds
 from ifnas_jax.spaces import goldnas, lchain
 from ifnas_jax.spaces.interleaving import sampling_groups
 

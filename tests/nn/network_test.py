@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 from networks import random_architecture, shapes
 
-from ifnas_jax import cost
-from ifnas_jax.architecture import from_kept
+from ifnas_jax.architecture import cost, from_kept
 from ifnas_jax.nn.network import Network
 from ifnas_jax.nn.supernet import Supernet
 from ifnas_jax.spaces import darts, goldnas, lchain

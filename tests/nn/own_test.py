@@ -10,16 +10,15 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from ifnas_jax import cost
-from ifnas_jax.architecture import from_json, from_kept
-from ifnas_jax.cost import Cost, Macro
+from ifnas_jax.architecture import cost, from_json, from_kept
+from ifnas_jax.architecture.cost import Cost, Macro
+from ifnas_jax.config.command_line import load_config
+from ifnas_jax.config.validation import validate
 from ifnas_jax.errors import InputError
-from ifnas_jax.flags import load_config
 from ifnas_jax.methods.pcdarts import PartialChannels
 from ifnas_jax.nn.supernet import Supernet
 from ifnas_jax.report.drawing import draw_architecture
 from ifnas_jax.spaces import darts, lchain
-from ifnas_jax.validation import validate
 
 OWN = "my_operators:sep_conv_5x5"
 OPERATORS = ("skip_connect", OWN)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from plain_loop import loop_over_the_graph
 
-from ifnas_jax.cost import Macro
+from ifnas_jax.architecture.cost import Macro
 from ifnas_jax.nn.ops import OPERATORS
 from ifnas_jax.nn.pairs import active_pairs
 from ifnas_jax.nn.supernet import Supernet, as_operator

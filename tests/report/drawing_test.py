@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-from ifnas_jax import cost, draws
-from ifnas_jax.architecture import Architecture, KeptEdge, KeptStage, from_kept
+from ifnas_jax.architecture import Architecture, KeptEdge, KeptStage, cost, from_kept
 from ifnas_jax.errors import InputError
+from ifnas_jax.methods import draws
 from ifnas_jax.report import arcs, drawing, files
 from ifnas_jax.spaces import darts, goldnas, interleaving, lchain
 

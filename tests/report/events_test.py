@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ifnas_jax import cost
-from ifnas_jax.architecture import from_kept
+from ifnas_jax.architecture import cost, from_kept
 from ifnas_jax.errors import StorageError
 from ifnas_jax.report.events import Events
 from ifnas_jax.spaces import lchain

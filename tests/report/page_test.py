@@ -10,11 +10,14 @@ import sys
 import pytest
 from pages import Reader, change, interrupted
 
-from ifnas_jax import architecture, files, logs, main, result
+from ifnas_jax import architecture, files, main
 from ifnas_jax import config as config_lib
 from ifnas_jax.report import __main__ as command
-from ifnas_jax.report import arcs, gates, inline, watch
+from ifnas_jax.report import arcs, gates, inline, logs, watch
 from ifnas_jax.report.run import read_run
+from ifnas_jax.report.write import attempt_report
+from ifnas_jax.run import result
+from ifnas_jax.run.workdir import Workdir
 
 
 def arcs_of(page):
@@ -248,7 +251,7 @@ def test_a_run_whose_jobs_go_on_is_not_finished(finished, tmp_path):
     text = rows.read_text()
     (workdir / "retrain" / "summary.json").unlink()
     rows.unlink()
-    log = logs.MetricsLog(str(workdir / "retrain"), 0, tensorboard=False)
+    log = logs.MetricsLog(Workdir(workdir).retrain, 0, tensorboard=False)
     log.begin()
     log.close()
     page, _ = read_page(workdir)
@@ -262,7 +265,7 @@ def test_the_result_does_not_wait_for_the_report(finished, tmp_path, caplog, cap
     shutil.copytree(finished[0], workdir, ignore=shutil.ignore_patterns("checkpoints"))
     (workdir / "result.json").unlink()
     (workdir / "report" / "gates.svg.tmp").symlink_to("/dev/full")
-    arguments = config_lib.default("mnist5k"), str(workdir), before["versions"], 0
+    arguments = config_lib.default("mnist5k"), Workdir(workdir), before["versions"], 0
     full = workdir / "result.json.tmp"
     full.symlink_to("/dev/full")
     with pytest.raises(OSError, match="No space left"):
@@ -270,6 +273,7 @@ def test_the_result_does_not_wait_for_the_report(finished, tmp_path, caplog, cap
     full.unlink()
     with caplog.at_level(logging.WARNING):
         result.write(*arguments)
+        attempt_report(Workdir(workdir))
     assert files.read_json(workdir / "result.json")["top1"] == before["top1"]
     assert (
         "can't be written (OSError: [Errno 28] No space left on device)" in caplog.text
@@ -283,7 +287,7 @@ def test_a_job_writes_the_page_with_its_first_row(finished, tmp_path):
     workdir = tmp_path / "run"
     last = interrupted(finished[0], workdir)
     rows = files.read_rows(finished[0] / "search" / "metrics.jsonl")
-    log = logs.MetricsLog(str(workdir / "search"), last, tensorboard=False)
+    log = logs.MetricsLog(Workdir(workdir).search, last, tensorboard=False)
     log.write(next(row for row in rows if row["step"] > last))
     log.close()
     page, _ = read_page(workdir)

@@ -5,7 +5,7 @@ import termios
 
 import pytest
 
-from ifnas_jax.logs import progress_fields
+from ifnas_jax.report.logs import progress_fields
 from ifnas_jax.report.progress import Progress
 
 

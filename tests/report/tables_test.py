@@ -1,4 +1,4 @@
-from ifnas_jax import cost
+from ifnas_jax.architecture import cost
 from ifnas_jax.report import tables
 from ifnas_jax.spaces import interleaving, lchain
 

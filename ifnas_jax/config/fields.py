@@ -1,0 +1,242 @@
+"""Every field with its default, and what the data sets change.
+
+`configs/*.py` start from `default(dataset)` and set what makes their space; a flag
+such as `--config.search.batch_size=64` changes any field. What follows from other
+fields is in `derived.py`.
+"""
+
+from ml_collections import ConfigDict
+
+
+def default(dataset: str) -> ConfigDict:
+    """The configuration of the paper for ImageNet, adapted to a data set.
+
+    Args:
+      dataset: "imagenet2012", "imagenet100", "cifar10", "fashion_mnist", "mnist5k",
+        "folder" (images in `data_dir`), or the TFDS name of any other image
+        classification set.
+    """
+    config = ConfigDict()
+    config.seed = 0  # of everything random: parameters, data order, augmentation
+    config.jobs = (
+        "search",
+        "retrain",
+    )  # a job that is done is not repeated
+    # ifnas, dnas (the same without the sampling), goldnas, darts, pcdarts, fairdarts,
+    # random, randomws (random search with weight sharing).
+    config.method = "ifnas"
+    # prune: remove gates that close until target_madds is met, while searching.
+    # target: search without removing, then remove the weakest until it is met.
+    # keep1: search without removing (goldnas: until one edge a node is left), then
+    # keep each node's strongest edge. keep2: two, with the strongest operator of each.
+    # auto: the method's own in the space, prune or target, and keep2 in that of DARTS.
+    config.derive = "auto"
+    config.target_madds = 600_000_000  # budget at the target width, for one image
+    config.dtype = "auto"  # of the computation; auto: bfloat16 on TPU, else float32
+
+    config.space = space = ConfigDict()
+    space.name = "lchain"  # "darts" and "goldnas" are spaces of cells
+    space.num_precursors = 4  # L: how many precursors a node may read
+    space.nodes = (18, 20, 18)  # searched nodes of each stage; (4,): of every cell
+    space.operators = ("sep_conv_3x3", "skip_connect")  # candidates of every edge
+
+    config.macro = macro = ConfigDict()
+    macro.width = 64  # C of the derived network; MAdds are counted at it
+    macro.search_width = 16  # C of the super-network
+    macro.stem = "imagenet"  # three halvings; "small" has none
+    macro.cells = 0  # of the derived network, in a space of cells
+    macro.search_cells = 0  # of the super-network
+
+    config.dataset = _dataset(dataset)
+
+    config.sampling = sampling = ConfigDict()
+    sampling.period = 100  # iterations of one sampling step
+    # modulo: groups by node number. random: of the same sizes, drawn at random, so that
+    # they interleave. matched: no sampling, but gates move as often as under it.
+    sampling.groups = "modulo"
+    sampling.modulus = 0  # of node numbers; 0: L, or the nodes of a cell
+    sampling.interleaved = 0  # connections that interleave, added on purpose per node
+    sampling.loop_warmup = True  # begin each loop with a step on the whole network
+    sampling.warmup_sampling = True  # sample in the ω-only epochs too
+
+    config.relaxation = relaxation = ConfigDict()
+    relaxation.node_scale = "unit"  # a node's inputs weigh 1 in all; or "official"
+    relaxation.init_scale = 1e-5  # standard deviation of the first logits
+
+    config.search = _search()
+    config.penalty = _penalty()
+
+    config.goldnas = goldnas = ConfigDict()
+    goldnas.delta = 0.01  # first increment of λ; doubles while too little is pruned
+    goldnas.share = 0.01  # operators with a smaller share of their node's sum go
+    goldnas.weakest = 4  # n0: how many more may go, and how many make λ halve
+    goldnas.weak_share = 0.05  # if their share is smaller than this
+
+    config.bilevel = bilevel = ConfigDict()  # Adam of darts, pcdarts and fairdarts
+    bilevel.learning_rate = 3e-4  # of the architecture, constant
+    bilevel.b1 = 0.5  # decay of the first moment
+    bilevel.b2 = 0.999  # decay of the second moment
+    bilevel.weight_decay = 1e-3  # of the architecture
+
+    config.darts = ConfigDict()
+    config.darts.order = 1  # 2: through one virtual step of the weights
+
+    config.pcdarts = ConfigDict()
+    config.pcdarts.parts = 4  # K: 1/K of the channels go through the operators
+
+    config.random = ConfigDict()
+    config.random.band = 0.97  # least share of target_madds of a drawn architecture
+    config.random.candidates = 100  # that randomws ranks
+
+    config.retrain = _retrain()
+
+    config.log_every = 100  # iterations between lines of retraining's metrics
+    config.tensorboard = True  # write the metrics as TensorBoard events too
+    if dataset == "imagenet100":
+        config.dataset.num_classes = 100
+        config.retrain.epochs = 100
+    elif dataset != "imagenet2012":
+        _small_images(config)
+    if dataset == "cifar10":
+        config.dataset.num_classes = 10
+    if dataset in ("fashion_mnist", "mnist5k"):
+        _grey_images(config)
+    if dataset == "mnist5k":
+        _mnist5k(config)
+    return config.lock()
+
+
+def _dataset(dataset: str) -> ConfigDict:
+    """The data set, its images and their augmentation: ImageNet's."""
+    data = ConfigDict()
+    data.name = dataset  # a TFDS name
+    data.data_dir = ""  # where TFDS keeps prepared sets; empty: its default
+    data.image_size = 224  # height and width in pixels
+    data.channels = 3  # of the images as the network sees them
+    data.num_classes = 1000  # 0: what the data set says
+    data.valid_fraction = 0.02  # of the training split, for the search's own accuracy
+    data.classes = ()  # their TFDS names; empty: all, or those that subset_seed draws
+    data.subset_seed = 0  # draws the 100 classes of imagenet100
+    data.contents = ""  # filled in: its version and files; a run takes no other
+    data.test_split = ""  # filled in: the first of test, validation, val with labels
+    data.on_unreadable = "stop"  # at an image that can't be decoded; "skip": count it
+    data.crop = "resized"  # random resized crop; "pad": pad and crop
+    data.padding = 0  # pixels on each side, for crop = "pad"
+    data.flip = True  # mirror half of the training images
+    data.jitter = (0.4, 0.4, 0.4, 0.2)  # brightness, contrast, saturation, hue
+    data.mean = (0.485, 0.456, 0.406)  # a channel, of values in [0, 1]
+    data.std = (0.229, 0.224, 0.225)  # a channel
+    return data
+
+
+def _search() -> ConfigDict:
+    """The training of the super-network."""
+    search = ConfigDict()
+    search.batch_size = 256  # over all devices
+    search.accumulate = 1  # parts of a device's batch, one after the other in memory
+    # loops: over the active pairs, whichever these are. branches: a program of its own
+    # for each group (one in all for methods that don't sample), which compiles much
+    # longer; for GPUs, where loops may wait for the host (docs/cost.md).
+    search.skipping = "loops"
+    search.weights_epochs = 20.0  # ω only
+    search.beta_epochs = 10.0  # then ω and β
+    search.alpha_epochs = 5.0  # then α too; after that regulariser and pruning
+    search.max_epochs = 100.0  # in all, if the target is not met before
+    search.learning_rate = 0.1  # of ω; decays linearly to 0 over max_epochs
+    search.momentum = 0.9  # of ω
+    search.weight_decay = 3e-5  # of ω
+    search.clip = 5.0  # largest global norm of ω's gradient; 0: any
+    search.arch_learning_rate = 0.1  # of β and α, constant
+    search.arch_momentum = 0.9  # of β and α
+    search.arch_weight_decay = 3e-5  # of β and α
+    search.threshold = 0.01  # gates below it are pruned
+    search.valid_every = 1  # loops between evaluations on the validation part; 0: never
+    search.checkpoint_every = 1  # loops between checkpoints
+    return search
+
+
+def _penalty() -> ConfigDict:
+    """The regulariser of IF-NAS, and when it grows."""
+    penalty = ConfigDict()
+    # paced: μ grows by delta after a loop in which MAdds fell too slowly to meet the
+    # target in prune_epochs, and halves after one in which they did not.
+    # adaptive: GOLD-NAS' rule, once a loop. linear: E/2400 and E/1800, E epochs in.
+    penalty.schedule = "paced"
+    penalty.delta = 0.02  # paced: increment of μ; adaptive: the first one
+    penalty.prune_epochs = 40.0  # paced: epochs from the regulariser to the target
+    penalty.min_removed = 4  # adaptive: μ grows after a loop that removed fewer pairs
+    penalty.edges = 1.0  # multiplies μ1, the strength on edges
+    penalty.operators = 1.0  # multiplies μ2, the strength on operators
+    return penalty
+
+
+def _retrain() -> ConfigDict:
+    """The training of the derived network from scratch."""
+    retrain = ConfigDict()
+    retrain.batch_size = 1024  # over all devices
+    retrain.accumulate = 1  # parts of a device's batch, one after the other in memory
+    retrain.epochs = 250  # from scratch
+    retrain.learning_rate = 0.5  # its highest value
+    retrain.warmup_epochs = 5  # of linear warm-up
+    retrain.final_epochs = 5  # of a slower decay at the end
+    retrain.momentum = 0.9  # of SGD
+    retrain.weight_decay = 3e-5  # of all parameters
+    retrain.clip = 5.0  # largest global norm of the gradient; 0: any
+    retrain.label_smoothing = 0.1  # share of the target spread over all classes
+    retrain.auxiliary_weight = 0.4  # of the auxiliary head's loss; 0: no such head
+    retrain.sync_bn = False  # batch statistics over all devices instead of each one's
+    retrain.test_every = 10  # epochs between evaluations; the last epoch always has one
+    retrain.checkpoint_every = 1  # epochs between checkpoints
+    return retrain
+
+
+def _small_images(config: ConfigDict) -> None:
+    """32×32 colour images: CIFAR-10, and what a set of unknown size is resized to."""
+    config.target_madds = 100_000_000
+    config.macro.update(width=24, search_width=16, stem="small")
+    config.dataset.update(
+        image_size=32,
+        num_classes=0,
+        valid_fraction=0.1,
+        crop="pad",
+        padding=4,
+        jitter=(0.0, 0.0, 0.0, 0.0),
+        mean=(),
+        std=(),
+    )
+    config.search.update(batch_size=64, learning_rate=0.05)
+    config.retrain.update(batch_size=128, epochs=200, learning_rate=0.1)
+
+
+def _grey_images(config: ConfigDict) -> None:
+    """28×28 grey images."""
+    config.target_madds = 76_000_000
+    config.dataset.update(image_size=28, channels=1, num_classes=10, padding=2)
+
+
+def _mnist5k(config: ConfigDict) -> None:
+    """4,000 digits, in minutes on two cores: small stages and short phases."""
+    config.target_madds = 13_500_000
+    config.space.nodes = (6, 6, 6)
+    config.macro.width = 16
+    config.dataset.update(flip=False)
+    config.sampling.period = 2
+    config.search.update(
+        batch_size=32,
+        weights_epochs=1.0,
+        beta_epochs=0.5,
+        alpha_epochs=0.5,
+        max_epochs=12.0,
+        valid_every=10,
+        checkpoint_every=5,
+    )
+    config.penalty.update(delta=0.5, prune_epochs=4.0)
+    config.retrain.update(
+        batch_size=64,
+        epochs=10,
+        learning_rate=0.1,
+        warmup_epochs=1,
+        final_epochs=1,
+        test_every=4,
+    )
+    config.log_every = 20

@@ -1,0 +1,91 @@
+"""What of a retraining is refused before anything is written."""
+
+import zlib
+from collections.abc import Mapping
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from ifnas_jax import config as config_lib
+from ifnas_jax import storage
+from ifnas_jax.architecture import Architecture, load
+from ifnas_jax.data.augment import eval_transform, train_transform
+from ifnas_jax.data.source import Dataset
+from ifnas_jax.errors import InputError
+from ifnas_jax.methods.schedule import retrain_steps
+from ifnas_jax.run.workdir import Workdir
+from ifnas_jax.runtime import distributed
+
+
+def check(config: ConfigDict, dataset: Dataset, workdir: Workdir) -> None:
+    """Refuses what the data, the devices or the workdir's architecture don't allow.
+
+    Args:
+      config: resolved, and checked by `validate`.
+      dataset: opened.
+      workdir: of the run; only read.
+
+    Raises:
+      InputError: the devices don't divide a batch, there are too many steps, the
+        transforms can't be made, or there is no architecture to retrain and no search
+        to find one, or one of another space or size.
+    """
+    train_transform(config.dataset)
+    eval_transform(config.dataset)
+    distributed.check_batch("retrain", config.retrain)
+    retrain_steps(config, len(dataset.train) + len(dataset.valid))
+    path = workdir.search.architecture
+    given = "search" not in config.jobs or storage.exists(path)
+    if given and distributed.is_primary():
+        check_architecture(config, load(path), path)
+
+
+def check_architecture(
+    config: ConfigDict, architecture: Architecture, path: str
+) -> None:
+    """Refuses an architecture of another space, or of other sizes than the config's.
+
+    Raises:
+      InputError: the space or a size differs.
+    """
+    searched, found = config_lib.space(config), architecture.space
+    for name in ("name", "num_precursors", "nodes"):
+        have, want = getattr(found, name), getattr(searched, name)
+        if have != want:
+            raise InputError(
+                f"space.{name} is {want!r}, but {path} is of {have!r}; use a config "
+                "of its space, or another workdir."
+            )
+    ours, theirs = config_lib.macro(config), architecture.macro
+    names = ("width", "stem", "cells", "image_size", "channels", "num_classes")
+    fields = {name: f"macro.{name}" for name in names[:3]}
+    for name in names:
+        have, want = getattr(theirs, name), getattr(ours, name)
+        if have != want:
+            raise InputError(
+                f"{fields.get(name, f'dataset.{name}')} is {want!r}, but {path} is of "
+                f"{have!r}; set the field to that, or the architecture's macro."
+            )
+
+
+def checksum_of(path: str) -> int:
+    """Of an `architecture.json`: what is trained goes with the one that reads it."""
+    return zlib.crc32(storage.read_bytes(path))
+
+
+def check_trained(checksum: int, facts: Mapping[str, Any], where: str) -> None:
+    """Refuses what was trained for another architecture.
+
+    Args:
+      checksum: of the workdir's architecture.
+      facts: of a checkpoint or a summary; its "architecture" is a checksum.
+      where: what they are of, for the message.
+
+    Raises:
+      InputError: the checksums differ.
+    """
+    if facts["architecture"] != checksum:
+        raise InputError(
+            f"search/architecture.json is not the one that {where} was trained for; "
+            "restore it, or remove the folder retrain/ to train the new one."
+        )

@@ -1,0 +1,96 @@
+"""One step of training a derived network."""
+
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from ml_collections import ConfigDict
+
+from ifnas_jax import training
+from ifnas_jax.architecture import Architecture
+from ifnas_jax.methods.schedule import retrain_rate
+from ifnas_jax.nn.network import Network
+from ifnas_jax.runtime import distributed
+
+
+class State(NamedTuple):
+    """What a step updates, on the devices."""
+
+    step: jax.Array
+    params: Any
+    batch_stats: Any
+    optimizer: Any
+
+
+def make_network(config: ConfigDict, architecture: Architecture) -> Network:
+    """The network to train, with the auxiliary head if its loss has a weight."""
+    auxiliary = config.retrain.auxiliary_weight > 0
+    dtype = training.compute_dtype(config)
+    return Network(architecture, auxiliary, dtype, config.retrain.sync_bn)
+
+
+def make_optimizer(config: ConfigDict, epoch: int):
+    """SGD with the schedule of the PC-DARTS recipe; `epoch` in steps."""
+    fields = config.retrain
+    rate = retrain_rate(config, epoch)
+    return training.sgd(rate, fields.momentum, fields.weight_decay, fields.clip)
+
+
+def initial_state(config: ConfigDict, network: Network, optimizer) -> State:
+    """The state at step 0, on the host."""
+    return jax.device_get(training.jit_once(make_init(config, network, optimizer))())
+
+
+def make_init(config: ConfigDict, network: Network, optimizer) -> Callable[[], State]:
+    """A function that makes the state at step 0; tracing it tells the shapes."""
+    macro = network.architecture.macro
+    shape = (1, macro.image_size, macro.image_size, macro.channels)
+
+    def init():
+        # Another stream than the search's of the same seed.
+        rng = jax.random.split(jax.random.key(config.seed), 3)[2]
+        # The sizes of the running statistics don't depend on the axis of `sync_bn`,
+        # which does not exist here.
+        local = network.clone(sync_bn=False)
+        variables = local.init(rng, jnp.zeros(shape), train=True)
+        params, stats = variables["params"], variables["batch_stats"]
+        step = jnp.zeros((), jnp.int32)
+        return State(step, params, stats, optimizer.init(params))
+
+    return init
+
+
+def make_step(config: ConfigDict, network: Network, optimizer) -> Callable:
+    """The train step: (state, batch) -> (state, metrics)."""
+    fields = config.retrain
+
+    def train_step(state: State, batch):
+        def loss_of(params, part):
+            variables = {"params": params, "batch_stats": state.batch_stats}
+            (logits, auxiliary), new = network.apply(
+                variables, part["image"], train=True, mutable=["batch_stats"]
+            )
+            labels = part["label"]
+            loss = training.cross_entropy(logits, labels, fields.label_smoothing)
+            metrics = {"loss": loss, "accuracy": training.accuracy(logits, labels)}
+            if auxiliary is not None:
+                loss += fields.auxiliary_weight * training.cross_entropy(
+                    auxiliary, labels, fields.label_smoothing
+                )
+            return loss, (new["batch_stats"], metrics)
+
+        gradient_of = functools.partial(jax.grad(loss_of, has_aux=True), state.params)
+        gradient, aux = training.accumulated(gradient_of, batch, fields.accumulate)
+        # Each device and part normalises by its own statistics; what is kept is their
+        # mean, so that every device keeps the same.
+        gradient, (stats, metrics) = jax.lax.pmean((gradient, aux), distributed.AXIS)
+        active = jax.tree.map(lambda _: True, state.params)
+        updates, optimizer_state = optimizer.update(
+            gradient, state.optimizer, state.params, active=active
+        )
+        params = jax.tree.map(lambda x, y: x + y, state.params, updates)
+        return State(state.step + 1, params, stats, optimizer_state), metrics
+
+    return train_step

@@ -1,0 +1,152 @@
+"""Whether a run may begin, or go on, in its workdir; all its processes agree on it.
+
+Nothing here imports JAX if this process is alone, so that a finished run says so soon.
+"""
+
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from ifnas_jax import config as config_lib
+from ifnas_jax import files, storage
+from ifnas_jax.config.validation import check_budget
+from ifnas_jax.errors import InputError, StorageError
+from ifnas_jax.run import result
+from ifnas_jax.run.lock import Lock
+from ifnas_jax.run.workdir import Workdir
+from ifnas_jax.runtime.cluster import Cluster
+
+
+def look(
+    config: ConfigDict, workdir: Workdir, cluster: Cluster | None
+) -> tuple[dict[str, Any] | None, bool]:
+    """The config stored in the workdir, and whether its jobs are done."""
+
+    def look():
+        return _stored_config(workdir), result.covers(result.read(workdir), config.jobs)
+
+    if cluster is None:
+        return look()
+    from ifnas_jax.runtime import distributed
+
+    distributed.start(cluster)
+    return distributed.from_primary(look)
+
+
+def settle(
+    config: ConfigDict,
+    stored: dict[str, Any] | None,
+    workdir: Workdir,
+    cluster: Cluster | None,
+) -> None:
+    """Fills in what the config leaves open; without JAX if this process is alone."""
+
+    def settle():
+        config_lib.resolve(config, stored)
+        _check_same(config, stored, workdir)
+
+    if cluster is None:
+        return settle()
+    from ifnas_jax.runtime import distributed
+
+    return distributed.together(settle)
+
+
+def check_alike(config: ConfigDict, versions: dict[str, str]) -> None:
+    """Refuses processes that don't run the same: they would train apart, unnoticed."""
+    from ifnas_jax.runtime import distributed
+
+    own = config_lib.flat(config) | {f"version of {k}": v for k, v in versions.items()}
+    # Each has its own disk.
+    del own["dataset.data_dir"]
+    first = distributed.from_primary(lambda: own)
+
+    def check():
+        check_budget(config)
+        for field in sorted(own.keys() | first.keys()):
+            if not files.same(own.get(field), first.get(field)):
+                raise InputError(
+                    f"it has another {field} ({own.get(field)!r}) than process 0 "
+                    f"({first.get(field)!r}); give all processes the same command line "
+                    "and data, and install the same versions."
+                )
+
+    distributed.together(check)
+
+
+def claim(
+    config: ConfigDict, workdir: Workdir, stored: dict[str, Any] | None, lock: Lock
+) -> None:
+    """Takes the workdir, and writes `config.json`, if it is as `look` found it.
+
+    Raises:
+      InputError: another run has it, or had it since then; or it can't be written.
+      StorageError: it can't be written any more.
+    """
+    try:
+        storage.make_folder(workdir.path)
+        lock.take()
+        if _stored_config(workdir) != stored:
+            raise InputError(
+                f"--workdir {workdir!r} was changed by another run just now; repeat "
+                "the command."
+            )
+        storage.write_text(workdir.config, config_lib.to_json(config))
+    except OSError as error:
+        what = f"--workdir {workdir!r} cannot be written ({error.strerror}); "
+        if stored is not None:
+            what += "mend that, and the same command goes on at the last checkpoint."
+            raise StorageError(what) from error
+        raise InputError(what + "name a folder that can.") from error
+
+
+def is_first(cluster: Cluster | None) -> bool:
+    """Whether this process has the workdir; without JAX if it is alone."""
+    if cluster is None:
+        return True
+    from ifnas_jax.runtime import distributed
+
+    return distributed.is_primary()
+
+
+def _stored_config(workdir: Workdir) -> dict[str, Any] | None:
+    try:
+        storage.read_bytes(workdir.config, storage.SMALL)
+        stored = files.read_json(workdir.config, {"dataset": dict})
+        # A run of an earlier version does not say.
+        stored["dataset"].setdefault("test_split", "")
+        return stored
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except OSError as error:
+        raise StorageError(
+            f"--workdir {workdir!r} cannot be read ({error.strerror}); mend that, and "
+            "the same command goes on at the last checkpoint."
+        ) from error
+    if storage.exists(workdir.result):
+        raise InputError(
+            f"--workdir {workdir!r} holds a result.json without the config.json that "
+            "it is of; restore that, or use another workdir."
+        )
+    return None
+
+
+def _check_same(config: ConfigDict, stored: dict[str, Any] | None, workdir: Workdir):
+    """Refuses a workdir whose run was of another config.
+
+    `jobs` may differ, to retrain later; so may where the data is, and whether what
+    can't be read of it is skipped: a run stops at the first such example.
+    """
+    if stored is None:
+        return
+    free = ("jobs", "dataset.data_dir", "dataset.on_unreadable")
+    differing = [
+        field
+        for field in config_lib.differences(config, stored)
+        if field.split(" ")[0] not in free
+    ]
+    if differing:
+        raise InputError(
+            f"--workdir {workdir!r} holds a run with another config: "
+            f"{'; '.join(differing)}; set these as they were, or use another workdir."
+        )
