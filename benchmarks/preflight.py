@@ -15,7 +15,7 @@ import subprocess
 import sys
 
 from ifnas_jax import files
-from ifnas_jax.preflight.__main__ import size
+from ifnas_jax.preflight.table import size
 
 CHAINS = [f"--config=configs/lchain{length}.py" for length in (4, 6, 8)]
 COMMANDS = [

@@ -1,6 +1,7 @@
 """What all command lines share: help, how they end, what becomes of their output."""
 
 import argparse
+import functools
 import io
 import os
 import signal
@@ -46,7 +47,8 @@ def run(name: str, main: Callable[[], int], answers: bool = True) -> int:
       The exit code of `main`; 130 after Ctrl-C. Of a command that answers, 141 if
       nobody reads on, as `head` does, and 4 if its output can't be written.
     """
-    sys.unraisablehook = _repeat_signal
+    hook = sys.unraisablehook
+    sys.unraisablehook = functools.partial(_repeat_signal, hook)
     printed, sys.stdout = _printing(sys.stdout)
     _, sys.stderr = _printing(sys.stderr)
     try:
@@ -58,6 +60,7 @@ def run(name: str, main: Callable[[], int], answers: bool = True) -> int:
     finally:
         # From here on Python only leaves, where Ctrl-C would be a traceback.
         signal.signal(signal.SIGINT, signal.SIG_DFL)
+        sys.unraisablehook = hook
     if code or not answers or printed.error is None:
         return code
     if isinstance(printed.error, BrokenPipeError):
@@ -66,7 +69,7 @@ def run(name: str, main: Callable[[], int], answers: bool = True) -> int:
     return 4
 
 
-def _repeat_signal(unraisable: Any, report: Callable = sys.unraisablehook) -> None:
+def _repeat_signal(report: Callable, unraisable: Any) -> None:
     """Sends a signal again whose exception was dropped.
 
     It may come in JAX's callback of the garbage collection, out of which nothing

@@ -11,7 +11,8 @@ from benchmarks.preflight import markdown
 from ifnas_jax.architecture import Architecture, KeptEdge, KeptStage
 from ifnas_jax.architecture.cost import Macro
 from ifnas_jax.preflight import compiler, steps
-from ifnas_jax.preflight.__main__ import main, table
+from ifnas_jax.preflight.__main__ import main
+from ifnas_jax.preflight.table import table
 from ifnas_jax.runtime import tpu
 from ifnas_jax.spaces import lchain
 

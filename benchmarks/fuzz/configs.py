@@ -19,13 +19,8 @@ from ifnas_jax import config as config_lib
 from ifnas_jax.architecture import cost
 from ifnas_jax.config import ranges
 from ifnas_jax.config.command_line import load_config
-from ifnas_jax.config.validation import (
-    DERIVATIONS,
-    GROUPS,
-    JOBS,
-    check_overrides,
-    validate,
-)
+from ifnas_jax.config.ranges import CHOICES, JOBS
+from ifnas_jax.config.validation import check_overrides, validate
 from ifnas_jax.data.augment import eval_transform, train_transform
 from ifnas_jax.errors import InputError
 from ifnas_jax.methods import (
@@ -64,14 +59,10 @@ FIELDS = flat(config_lib.default("mnist5k"))
 # What a name may be, and values of tuples that are one slip away from the default.
 _CHOICES = {
     "method": METHODS,
-    "derive": DERIVATIONS,
-    "dtype": ("auto", "float32", "bfloat16", "float16"),
+    **{field: choices for field, choices in CHOICES.items() if choices[0] != 1},
+    "dtype": (*CHOICES["dtype"], "float16"),
     "space.name": NAMES,
     "macro.stem": cost.STEM_STRIDES,
-    "dataset.crop": ("pad", "resized"),
-    "sampling.groups": GROUPS,
-    "relaxation.node_scale": ("unit", "official"),
-    "penalty.schedule": ("paced", "adaptive", "linear"),
 }
 _ENTRIES = {
     "jobs": st.sampled_from(JOBS),

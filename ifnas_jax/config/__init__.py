@@ -1,7 +1,8 @@
 """What a user sets: fields and their defaults, command lines, ranges, contradictions.
 
 Knows methods and spaces by what they say of themselves; opens no data, starts no
-device. `fields` has every field, `derived` what follows from them.
+device. `fields` has every field, `presets` what data sets change, `derived` what
+follows from them.
 """
 
 from ifnas_jax.config.derived import (
@@ -16,6 +17,7 @@ from ifnas_jax.config.derived import (
     to_json,
 )
 from ifnas_jax.config.fields import default
+from ifnas_jax.config.presets import for_space
 
 __all__ = [
     "default",
@@ -23,6 +25,7 @@ __all__ = [
     "differences",
     "flat",
     "flatten",
+    "for_space",
     "macro",
     "resolve",
     "search_macro",

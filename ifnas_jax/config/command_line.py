@@ -43,6 +43,28 @@ def load_config(argument: str, overrides: Sequence[str] = ()) -> ConfigDict:
             f"config {path!r} cannot be read ({error.strerror}); name one such as "
             "those in configs/."
         ) from error
+    config = _get_config(path, rest)
+    add_own_fields(config, _chosen_method(config, overrides))
+    for override in overrides:
+        _check_field(config, override)
+    values, command = flags.FlagValues(), ["config", *_spelled(config, overrides)]
+    try:
+        config_flags.DEFINE_config_dict(
+            "config", config, flag_values=values, sys_argv=command
+        )
+        unknown = values(command)[1:]
+    except (flags.Error, ValueError) as error:
+        reason = str(error).strip().splitlines()[0].rstrip(".")
+        raise InputError(f"config {argument!r}: {reason}.") from error
+    if unknown:
+        # A line end inside one is shown, not printed.
+        shown = [text if text.isprintable() else repr(text) for text in unknown]
+        raise InputError(f"unknown arguments: {' '.join(shown)}.")
+    return values.config
+
+
+def _get_config(path: str, rest: Sequence[str]) -> ConfigDict:
+    """What `get_config` of a file returns for the arguments after its name."""
     # Not by config_flags' own loader: it hides an InputError in a traceback.
     spec = importlib.util.spec_from_file_location("config_file", path)
     if spec is None:
@@ -63,24 +85,7 @@ def load_config(argument: str, overrides: Sequence[str] = ()) -> ConfigDict:
             f"config {path!r} has no function get_config that takes {rest}; define it "
             "as the files in configs/ do."
         ) from error
-    config = get_config(*rest)
-    add_own_fields(config, _chosen_method(config, overrides))
-    for override in overrides:
-        _check_field(config, override)
-    values, command = flags.FlagValues(), ["config", *_spelled(config, overrides)]
-    try:
-        config_flags.DEFINE_config_dict(
-            "config", config, flag_values=values, sys_argv=command
-        )
-        unknown = values(command)[1:]
-    except (flags.Error, ValueError) as error:
-        reason = str(error).strip().splitlines()[0].rstrip(".")
-        raise InputError(f"config {argument!r}: {reason}.") from error
-    if unknown:
-        # A line end inside one is shown, not printed.
-        shown = [text if text.isprintable() else repr(text) for text in unknown]
-        raise InputError(f"unknown arguments: {' '.join(shown)}.")
-    return values.config
+    return get_config(*rest)
 
 
 def _chosen_method(config: ConfigDict, overrides: Sequence[str]) -> str:

@@ -1,11 +1,13 @@
-"""Every field with its default, and what the data sets change.
+"""Every field with its default.
 
 `configs/*.py` start from `default(dataset)` and set what makes their space; a flag
-such as `--config.search.batch_size=64` changes any field. What follows from other
-fields is in `derived.py`.
+such as `--config.search.batch_size=64` changes any field. What data sets change is in
+`presets.py`, what follows from other fields in `derived.py`.
 """
 
 from ml_collections import ConfigDict
+
+from ifnas_jax.config import presets
 
 
 def default(dataset: str) -> ConfigDict:
@@ -34,22 +36,47 @@ def default(dataset: str) -> ConfigDict:
     config.target_madds = 600_000_000  # budget at the target width, for one image
     config.dtype = "auto"  # of the computation; auto: bfloat16 on TPU, else float32
 
-    config.space = space = ConfigDict()
+    config.space = _space()
+    config.macro = _macro()
+    config.dataset = _dataset(dataset)
+    config.sampling = _sampling()
+    config.relaxation = _relaxation()
+    config.search = _search()
+    config.penalty = _penalty()
+    for name, group in _of_one_method().items():
+        config[name] = group
+    config.retrain = _retrain()
+
+    config.log_every = 100  # iterations between lines of retraining's metrics
+    config.tensorboard = True  # write the metrics as TensorBoard events too
+    presets.for_dataset(config, dataset)
+    return config.lock()
+
+
+def _space() -> ConfigDict:
+    """The search space."""
+    space = ConfigDict()
     space.name = "lchain"  # "darts" and "goldnas" are spaces of cells
     space.num_precursors = 4  # L: how many precursors a node may read
     space.nodes = (18, 20, 18)  # searched nodes of each stage; (4,): of every cell
     space.operators = ("sep_conv_3x3", "skip_connect")  # candidates of every edge
+    return space
 
-    config.macro = macro = ConfigDict()
+
+def _macro() -> ConfigDict:
+    """The sizes of networks."""
+    macro = ConfigDict()
     macro.width = 64  # C of the derived network; MAdds are counted at it
     macro.search_width = 16  # C of the super-network
     macro.stem = "imagenet"  # three halvings; "small" has none
     macro.cells = 0  # of the derived network, in a space of cells
     macro.search_cells = 0  # of the super-network
+    return macro
 
-    config.dataset = _dataset(dataset)
 
-    config.sampling = sampling = ConfigDict()
+def _sampling() -> ConfigDict:
+    """Which part of the super-network each step trains."""
+    sampling = ConfigDict()
     sampling.period = 100  # iterations of one sampling step
     # modulo: groups by node number. random: of the same sizes, drawn at random, so that
     # they interleave. matched: no sampling, but gates move as often as under it.
@@ -58,52 +85,47 @@ def default(dataset: str) -> ConfigDict:
     sampling.interleaved = 0  # connections that interleave, added on purpose per node
     sampling.loop_warmup = True  # begin each loop with a step on the whole network
     sampling.warmup_sampling = True  # sample in the ω-only epochs too
+    return sampling
 
-    config.relaxation = relaxation = ConfigDict()
+
+def _relaxation() -> ConfigDict:
+    """How logits become weights."""
+    relaxation = ConfigDict()
     relaxation.node_scale = "unit"  # a node's inputs weigh 1 in all; or "official"
     relaxation.init_scale = 1e-5  # standard deviation of the first logits
+    return relaxation
 
-    config.search = _search()
-    config.penalty = _penalty()
 
-    config.goldnas = goldnas = ConfigDict()
+def _of_one_method() -> dict[str, ConfigDict]:
+    """Groups that some methods read; `methods.METHODS` says which."""
+    goldnas = ConfigDict()
     goldnas.delta = 0.01  # first increment of λ; doubles while too little is pruned
     goldnas.share = 0.01  # operators with a smaller share of their node's sum go
     goldnas.weakest = 4  # n0: how many more may go, and how many make λ halve
     goldnas.weak_share = 0.05  # if their share is smaller than this
 
-    config.bilevel = bilevel = ConfigDict()  # Adam of darts, pcdarts and fairdarts
+    bilevel = ConfigDict()  # Adam of darts, pcdarts and fairdarts
     bilevel.learning_rate = 3e-4  # of the architecture, constant
     bilevel.b1 = 0.5  # decay of the first moment
     bilevel.b2 = 0.999  # decay of the second moment
     bilevel.weight_decay = 1e-3  # of the architecture
 
-    config.darts = ConfigDict()
-    config.darts.order = 1  # 2: through one virtual step of the weights
+    darts = ConfigDict()
+    darts.order = 1  # 2: through one virtual step of the weights
 
-    config.pcdarts = ConfigDict()
-    config.pcdarts.parts = 4  # K: 1/K of the channels go through the operators
+    pcdarts = ConfigDict()
+    pcdarts.parts = 4  # K: 1/K of the channels go through the operators
 
-    config.random = ConfigDict()
-    config.random.band = 0.97  # least share of target_madds of a drawn architecture
-    config.random.candidates = 100  # that randomws ranks
-
-    config.retrain = _retrain()
-
-    config.log_every = 100  # iterations between lines of retraining's metrics
-    config.tensorboard = True  # write the metrics as TensorBoard events too
-    if dataset == "imagenet100":
-        config.dataset.num_classes = 100
-        config.retrain.epochs = 100
-    elif dataset != "imagenet2012":
-        _small_images(config)
-    if dataset == "cifar10":
-        config.dataset.num_classes = 10
-    if dataset in ("fashion_mnist", "mnist5k"):
-        _grey_images(config)
-    if dataset == "mnist5k":
-        _mnist5k(config)
-    return config.lock()
+    random = ConfigDict()
+    random.band = 0.97  # least share of target_madds of a drawn architecture
+    random.candidates = 100  # that randomws ranks
+    return {
+        "goldnas": goldnas,
+        "bilevel": bilevel,
+        "darts": darts,
+        "pcdarts": pcdarts,
+        "random": random,
+    }
 
 
 def _dataset(dataset: str) -> ConfigDict:
@@ -188,55 +210,3 @@ def _retrain() -> ConfigDict:
     retrain.test_every = 10  # epochs between evaluations; the last epoch always has one
     retrain.checkpoint_every = 1  # epochs between checkpoints
     return retrain
-
-
-def _small_images(config: ConfigDict) -> None:
-    """32×32 colour images: CIFAR-10, and what a set of unknown size is resized to."""
-    config.target_madds = 100_000_000
-    config.macro.update(width=24, search_width=16, stem="small")
-    config.dataset.update(
-        image_size=32,
-        num_classes=0,
-        valid_fraction=0.1,
-        crop="pad",
-        padding=4,
-        jitter=(0.0, 0.0, 0.0, 0.0),
-        mean=(),
-        std=(),
-    )
-    config.search.update(batch_size=64, learning_rate=0.05)
-    config.retrain.update(batch_size=128, epochs=200, learning_rate=0.1)
-
-
-def _grey_images(config: ConfigDict) -> None:
-    """28×28 grey images."""
-    config.target_madds = 76_000_000
-    config.dataset.update(image_size=28, channels=1, num_classes=10, padding=2)
-
-
-def _mnist5k(config: ConfigDict) -> None:
-    """4,000 digits, in minutes on two cores: small stages and short phases."""
-    config.target_madds = 13_500_000
-    config.space.nodes = (6, 6, 6)
-    config.macro.width = 16
-    config.dataset.update(flip=False)
-    config.sampling.period = 2
-    config.search.update(
-        batch_size=32,
-        weights_epochs=1.0,
-        beta_epochs=0.5,
-        alpha_epochs=0.5,
-        max_epochs=12.0,
-        valid_every=10,
-        checkpoint_every=5,
-    )
-    config.penalty.update(delta=0.5, prune_epochs=4.0)
-    config.retrain.update(
-        batch_size=64,
-        epochs=10,
-        learning_rate=0.1,
-        warmup_epochs=1,
-        final_epochs=1,
-        test_every=4,
-    )
-    config.log_every = 20

@@ -1,7 +1,7 @@
-"""The range of every number of a configuration, both ends included.
+"""The range of every number of a configuration, and the choices of every word.
 
-The upper ends are far above what anybody runs: what lies beyond is a slip that would
-fill the memory, take forever, or overflow float32.
+Both ends of a range are included. The upper ends are far above what anybody runs: what
+lies beyond is a slip that would fill the memory, take forever, or overflow float32.
 """
 
 import math
@@ -10,10 +10,26 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from ifnas_jax.errors import InputError
+from ifnas_jax.methods import DERIVATIONS
 
 _RATE = (0, 1e6)
 _EPOCHS = (0, 1e6)
 _PIXELS = _WIDTH = (1, 10_000)
+
+# Methods are not here: one of one's own is possible (`methods.traits`).
+CHOICES = {
+    "derive": ("auto", *DERIVATIONS),
+    "dtype": ("auto", "float32", "bfloat16"),
+    "dataset.channels": (1, 3),
+    "dataset.crop": ("pad", "resized"),
+    "dataset.on_unreadable": ("stop", "skip"),
+    "penalty.schedule": ("paced", "adaptive", "linear"),
+    "relaxation.node_scale": ("unit", "official"),
+    "search.skipping": ("loops", "branches"),
+    "sampling.groups": ("modulo", "random", "matched"),
+    "darts.order": (1, 2),
+}
+JOBS = ("search", "retrain")
 
 RANGES = {
     "seed": (0, 2**32 - 1),
@@ -25,7 +41,6 @@ RANGES = {
     "macro.cells": (0, 1000),
     "macro.search_cells": (0, 1000),
     "dataset.image_size": _PIXELS,
-    "dataset.channels": (1, 3),
     "dataset.num_classes": (0, 10**6),
     "dataset.valid_fraction": (0, 1),
     "dataset.subset_seed": (0, 2**32 - 1),
@@ -63,7 +78,6 @@ RANGES = {
     "bilevel.b1": (0, 1),
     "bilevel.b2": (0, 1),
     "bilevel.weight_decay": _RATE,
-    "darts.order": (1, 2),
     "pcdarts.parts": (1, 10_000),
     "random.band": (0, 1),
     "random.candidates": (1, 10**6),
@@ -96,6 +110,29 @@ _UNDER_ONE = (
 )
 
 
+# A part without examples is none.
+_OVER_ZERO_UNDER_ONE = ("dataset.valid_fraction",)
+
+
+def check_choices(config: ConfigDict) -> None:
+    """Refuses a word that is none of its field's.
+
+    Raises:
+      InputError: there is one, or there are no jobs.
+    """
+    for field, choices in CHOICES.items():
+        _one_of(field, _get(config, field), choices)
+    for job in config.jobs:
+        _one_of("jobs", job, JOBS)
+    if not config.jobs:
+        raise InputError(f"jobs is empty; name at least one of {list(JOBS)}.")
+
+
+def _one_of(field: str, value: Any, choices: tuple) -> None:
+    if value not in choices:
+        raise InputError(f"{field} is {value!r}; choose one of {list(choices)}.")
+
+
 def check_ranges(config: ConfigDict) -> None:
     """Refuses a number outside its range.
 
@@ -109,6 +146,17 @@ def check_ranges(config: ConfigDict) -> None:
     for field in _UNDER_ONE:
         if _get(config, field) >= 1:
             raise InputError(f"{field} is {_get(config, field)}; set it under 1.")
+    for field in _OVER_ZERO_UNDER_ONE:
+        if not 0 < _get(config, field) < 1:
+            raise InputError(
+                f"{field} is {_get(config, field)}; set it between 0 and 1, both "
+                "excluded."
+            )
+    if config.search.threshold >= 0.5:
+        raise InputError(
+            f"search.threshold is {config.search.threshold}, but every gate starts at "
+            "0.5; set it to 0 or more and under 0.5."
+        )
     for field, (least, most) in ENTRIES.items():
         for value in _get(config, field):
             if not _is_number(value) or not least <= value <= most:

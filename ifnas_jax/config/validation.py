@@ -1,19 +1,14 @@
 """Checks of a configuration, before anything is opened, compiled or written."""
 
-from typing import Any
-
 from ml_collections import ConfigDict
 
 from ifnas_jax import config as config_lib
 from ifnas_jax.architecture import cost
-from ifnas_jax.config.ranges import check_ranges
+from ifnas_jax.config.ranges import check_choices, check_ranges
 from ifnas_jax.errors import InputError
-from ifnas_jax.methods import DERIVATIONS, pruning, readers, sampling, traits
+from ifnas_jax.methods import pruning, readers, sampling, traits
 from ifnas_jax.operators.names import check_operator
-from ifnas_jax.spaces.graph import Space, check_cells
-
-GROUPS = ("modulo", "random", "matched")
-JOBS = ("search", "retrain")
+from ifnas_jax.spaces.space import Space, check_cells
 
 
 def validate(config: ConfigDict) -> None:
@@ -23,33 +18,8 @@ def validate(config: ConfigDict) -> None:
       InputError: a field is out of range, or two of them contradict each other.
     """
     own = traits(config.method)
-    _one_of("derive", config.derive, ("auto", *DERIVATIONS))
-    _one_of("dtype", config.dtype, ("auto", "float32", "bfloat16"))
-    _one_of("dataset.channels", config.dataset.channels, (1, 3))
-    _one_of("dataset.crop", config.dataset.crop, ("pad", "resized"))
-    _one_of("dataset.on_unreadable", config.dataset.on_unreadable, ("stop", "skip"))
-    _one_of(
-        "penalty.schedule", config.penalty.schedule, ("paced", "adaptive", "linear")
-    )
-    _one_of("relaxation.node_scale", config.relaxation.node_scale, ("unit", "official"))
-    _one_of("search.skipping", config.search.skipping, ("loops", "branches"))
-    _one_of("sampling.groups", config.sampling.groups, GROUPS)
-    _one_of("darts.order", config.darts.order, (1, 2))
-    for job in config.jobs:
-        _one_of("jobs", job, JOBS)
-    if not config.jobs:
-        raise InputError(f"jobs is empty; name at least one of {list(JOBS)}.")
+    check_choices(config)
     check_ranges(config)
-    if not 0 <= config.search.threshold < 0.5:
-        raise InputError(
-            f"search.threshold is {config.search.threshold}, but every gate starts at "
-            "0.5; set it to 0 or more and under 0.5."
-        )
-    if not 0 < config.dataset.valid_fraction < 1:
-        raise InputError(
-            f"dataset.valid_fraction is {config.dataset.valid_fraction}; set it "
-            "between 0 and 1, both excluded."
-        )
     if config.dataset.padding >= config.dataset.image_size:
         raise InputError(
             f"dataset.padding is {config.dataset.padding}, which may shift all of an "
@@ -67,11 +37,17 @@ def validate(config: ConfigDict) -> None:
             "what it trains, so there is nothing to make branches for; set it to "
             "'loops'."
         )
-    _check_space(config)
-    _check_derivation(config)
-    _check_sampling(config)
+    for operator in config.space.operators:
+        try:
+            check_operator(operator)
+        except InputError as error:
+            raise InputError(f"space.operators: {error}") from error
+    space = config_lib.space(config)
+    _check_sizes(config, space)
+    _check_derivation(config, space)
+    _check_sampling(config, space)
     check_budget(config)
-    _check_auxiliary(config)
+    _check_auxiliary(config, space)
 
 
 def check_overrides(config: ConfigDict, given: ConfigDict) -> None:
@@ -95,31 +71,26 @@ def check_overrides(config: ConfigDict, given: ConfigDict) -> None:
             )
 
 
-def _check_space(config: ConfigDict) -> None:
+def _check_sizes(config: ConfigDict, space: Space) -> None:
     """Cells where there are cells, and widths that divide."""
-    for operator in config.space.operators:
-        try:
-            check_operator(operator)
-        except InputError as error:
-            raise InputError(f"space.operators: {error}") from error
-    graph, fields = config_lib.space(config), config.macro
+    fields = config.macro
     for name in ("cells", "search_cells"):
-        if fields[name] and not graph.has_cells:
+        if fields[name] and not space.has_cells:
             raise InputError(
-                f"macro.{name} is {fields[name]}, but space {graph.name!r} has no "
+                f"macro.{name} is {fields[name]}, but space {space.name!r} has no "
                 "cells; set it to 0."
             )
-        if graph.has_cells:
+        if space.has_cells:
             check_cells(
-                f"macro.{name}, a network of space {graph.name!r},", fields[name]
+                f"macro.{name}, a network of space {space.name!r},", fields[name]
             )
-    if graph.has_cells and not graph.shared and fields.cells != fields.search_cells:
+    if space.has_cells and not space.shared and fields.cells != fields.search_cells:
         raise InputError(
             f"macro.cells is {fields.cells}, but the {fields.search_cells} searched "
-            f"cells of space {graph.name!r} differ and can't be stacked again; set it "
+            f"cells of space {space.name!r} differ and can't be stacked again; set it "
             f"to macro.search_cells, {fields.search_cells}."
         )
-    if graph.has_cells and fields.search_width % 2:
+    if space.has_cells and fields.search_width % 2:
         raise InputError(
             f"macro.search_width is {fields.search_width}, but the stem of cells "
             "halves it; set an even number."
@@ -132,13 +103,13 @@ def _check_space(config: ConfigDict) -> None:
         )
 
 
-def _check_derivation(config: ConfigDict) -> None:
+def _check_derivation(config: ConfigDict, space: Space) -> None:
     """The method has the derivation, and the space too."""
-    graph, derive = config_lib.space(config), config_lib.derivation(config)
-    if graph.inputs_kept and derive != f"keep{graph.inputs_kept}":
+    derive = config_lib.derivation(config)
+    if space.inputs_kept and derive != f"keep{space.inputs_kept}":
         raise InputError(
-            f"derive is {derive!r}, but nodes of space {graph.name!r} keep exactly "
-            f"{graph.inputs_kept} inputs; set it to 'keep{graph.inputs_kept}' or "
+            f"derive is {derive!r}, but nodes of space {space.name!r} keep exactly "
+            f"{space.inputs_kept} inputs; set it to 'keep{space.inputs_kept}' or "
             "'auto'."
         )
     own = traits(config.method)
@@ -157,7 +128,7 @@ def _check_derivation(config: ConfigDict) -> None:
         )
 
 
-def _check_sampling(config: ConfigDict) -> None:
+def _check_sampling(config: ConfigDict, space: Space) -> None:
     """Only some methods sample; a control without sampling adds nothing to a group."""
     fields = config.sampling
     for name, default in (
@@ -176,14 +147,13 @@ def _check_sampling(config: ConfigDict) -> None:
             f"sampling.interleaved is {fields.interleaved}, but with sampling.groups "
             "'matched' every connection is there already; set it to 0."
         )
-    graph = config_lib.space(config)
-    if fields.modulus > max(graph.nodes):
+    if fields.modulus > max(space.nodes):
         raise InputError(
             f"sampling.modulus is {fields.modulus}, but stages have at most "
-            f"{max(graph.nodes)} nodes, so that groups are empty; set it from 0 to "
-            f"{max(graph.nodes)}."
+            f"{max(space.nodes)} nodes, so that groups are empty; set it from 0 to "
+            f"{max(space.nodes)}."
         )
-    groups = sampling.groups(config, graph)
+    groups = sampling.groups(config, space)
     sizes = [len(group) for stage in groups for group in stage]
     if fields.groups == "random" and (max(sizes) < 2 or len(groups[0]) < 2):
         raise InputError(
@@ -191,7 +161,7 @@ def _check_sampling(config: ConfigDict) -> None:
             "of them, so that they are the same at random; set it to 'modulo'."
         )
     if fields.interleaved and not any(
-        any(sampling.additions(config, graph, groups, index))
+        any(sampling.additions(config, space, groups, index))
         for index in range(len(groups[0]))
     ):
         raise InputError(
@@ -200,9 +170,9 @@ def _check_sampling(config: ConfigDict) -> None:
         )
 
 
-def _check_auxiliary(config: ConfigDict) -> None:
+def _check_auxiliary(config: ConfigDict, space: Space) -> None:
     """The auxiliary head takes what it will be given."""
-    cells = config_lib.space(config).has_cells
+    cells = space.has_cells
     size = config.dataset.image_size // cost.STEM_STRIDES[config.macro.stem]
     size //= 4 if cells else 2
     least, most = (7, 8) if cells else (13, 16)
@@ -227,11 +197,11 @@ def check_budget(config: ConfigDict) -> None:
     known = config.copy_and_resolve_references()
     # Until the data set is opened, the smallest classifier stands in for its own.
     known.dataset.num_classes = max(1, config.dataset.num_classes)
-    graph, sizes = config_lib.space(config), config_lib.macro(known)
-    _check_own_operators(graph, config_lib.search_macro(known), config)
+    space, sizes = config_lib.space(config), config_lib.macro(known)
+    _check_own_operators(space, config_lib.search_macro(known), config)
     target = config.target_madds
-    least = pruning.least_madds(graph, sizes)
-    full = cost.network_cost(graph, sizes, graph.full()).madds
+    least = pruning.least_madds(space, sizes)
+    full = cost.network_cost(space, sizes, space.full()).madds
     has_target = config_lib.derivation(config) in ("prune", "target")
     if has_target and not least < target < full:
         raise InputError(
@@ -241,20 +211,15 @@ def check_budget(config: ConfigDict) -> None:
         )
 
 
-def _check_own_operators(graph: Space, sizes: cost.Macro, config: ConfigDict) -> None:
+def _check_own_operators(space: Space, sizes: cost.Macro, config: ConfigDict) -> None:
     """Those of one's own can be used where the search has them.
 
     Where the derived network does, its price tells.
     """
     reads = traits(config.method).reads
     parts = config.pcdarts.parts if "pcdarts" in reads else 1
-    for stage, level in graph.positions(sizes.cells):
+    for stage, level in space.positions(sizes.cells):
         width = sizes.widths[level] // parts
-        for name in graph.operators:
-            for stride in {1, graph.stages[stage].stride}:
+        for name in space.operators:
+            for stride in {1, space.stages[stage].stride}:
                 cost.operator_cost(name, sizes.sizes[level], width, stride)
-
-
-def _one_of(field: str, value: Any, choices) -> None:
-    if value not in choices:
-        raise InputError(f"{field} is {value!r}; choose one of {list(choices)}.")

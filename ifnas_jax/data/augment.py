@@ -96,13 +96,13 @@ def colour_jitter(
     """Changes brightness, contrast, saturation and hue, in a random order.
 
     Args:
-        image: uint8 [H, W, C].
-        rng: draws the order and the four changes.
-        strengths: brightness, contrast and saturation are multiplied by a
-            factor in [max(0, 1 − s), 1 + s]; hue turns by up to ±s of a circle.
+      image: uint8 [H, W, C].
+      rng: draws the order and the four changes.
+      strengths: brightness, contrast and saturation are multiplied by a
+          factor in [max(0, 1 − s), 1 + s]; hue turns by up to ±s of a circle.
 
     Returns:
-        uint8 [H, W, C].
+      uint8 [H, W, C].
     """
     if not any(strengths):
         return image
@@ -125,16 +125,16 @@ def normaliser(config: ml_collections.ConfigDict) -> EvalTransform:
     """Makes (x / 255 − mean) / std, a channel at a time.
 
     Args:
-        config: the data set's configuration, of which `channels`, `mean` and
-            `std` are read; an empty mean and std stand for 0.5.
+      config: the data set's configuration, of which `channels`, `mean` and
+          `std` are read; an empty mean and std stand for 0.5.
 
     Returns:
-        A function from uint8 [H, W, C] to float32 [H, W, C], that may be given
-        where to write it.
+      A function from uint8 [H, W, C] to float32 [H, W, C], that may be given
+      where to write it.
 
     Raises:
-        InputError: `mean` or `std` has another length than `channels`, or `std`
-            is not positive.
+      InputError: `mean` or `std` has another length than `channels`, or `std`
+          is not positive.
     """
     for field in ("mean", "std"):
         if len(config[field]) not in (0, config.channels):
@@ -195,15 +195,15 @@ def train_transform(config: ml_collections.ConfigDict) -> TrainTransform:
     """Makes the training augmentation: crop, flip, jitter, normalise.
 
     Args:
-        config: `image_size`, `channels`, `crop` ('pad' or 'resized'), `padding`,
-            `flip`, `jitter`, `mean`, `std`.
+      config: `image_size`, `channels`, `crop` ('pad' or 'resized'), `padding`,
+          `flip`, `jitter`, `mean`, `std`.
 
     Returns:
-        A function of uint8 [H, W, C] and a generator that returns float32
-        [image_size, image_size, C]; the same generator state, the same result.
+      A function of uint8 [H, W, C] and a generator that returns float32
+      [image_size, image_size, C]; the same generator state, the same result.
 
     Raises:
-        InputError: a setting is out of its range.
+      InputError: a setting is out of its range.
     """
     _check(config)
     normalise = normaliser(config)
@@ -228,13 +228,13 @@ def eval_transform(config: ml_collections.ConfigDict) -> EvalTransform:
     """Makes the evaluation transform: centre crop or resize, then normalise.
 
     Args:
-        config: as for `train_transform`.
+      config: as for `train_transform`.
 
     Returns:
-        A function from uint8 [H, W, C] to float32 [image_size, image_size, C].
+      A function from uint8 [H, W, C] to float32 [image_size, image_size, C].
 
     Raises:
-        InputError: a setting is out of its range.
+      InputError: a setting is out of its range.
     """
     _check(config)
     normalise = normaliser(config)

@@ -49,20 +49,20 @@ def prepared_builder(
     """Finds a TFDS set, and prepares it as ArrayRecord files when it is missing.
 
     Args:
-        name: TFDS' name of the set (`name[/config][:version]`); `imagenet100` is
-            ImageNet's, and `folder` the images in `data_dir`.
-        data_dir: TFDS' folder of data sets; '' is its default
-            (`$TFDS_DATA_DIR`, or `~/tensorflow_datasets`). `~` is the home folder.
-        prepare: whether to prepare what takes more than the seconds of the embedded
-            set; otherwise it is refused.
+      name: TFDS' name of the set (`name[/config][:version]`); `imagenet100` is
+          ImageNet's, and `folder` the images in `data_dir`.
+      data_dir: TFDS' folder of data sets; '' is its default
+          (`$TFDS_DATA_DIR`, or `~/tensorflow_datasets`). `~` is the home folder.
+      prepare: whether to prepare what takes more than the seconds of the embedded
+          set; otherwise it is refused.
 
     Returns:
-        The builder of a prepared set, all of whose files can be opened.
+      The builder of a prepared set, all of whose files can be opened.
 
     Raises:
-        InputError: the name is unknown, the set is not one of image
-            classification, can't be or isn't prepared, its folder is half-written,
-            or its files can't be read by index.
+      InputError: the name is unknown, the set is not one of image
+          classification, can't be or isn't prepared, its folder is half-written,
+          or its files can't be read by index.
     """
     source = IMAGENET if name == IMAGENET100 else name
     if data_dir:

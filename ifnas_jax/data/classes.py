@@ -24,15 +24,15 @@ def chosen_classes(
     """The names of the classes that are used, of which the i-th becomes label i.
 
     Args:
-        config: `classes` (names as TFDS has them; 3 is '3'), or `name` 'imagenet100'
-            and `subset_seed`, which draws them.
-        builder: of the set that has them.
+      config: `classes` (names as TFDS has them; 3 is '3'), or `name` 'imagenet100'
+          and `subset_seed`, which draws them.
+      builder: of the set that has them.
 
     Returns:
-        Names; () for all classes of the set, as they are.
+      Names; () for all classes of the set, as they are.
 
     Raises:
-        InputError: a name is unknown or there twice, or there is only one.
+      InputError: a name is unknown or there twice, or there is only one.
     """
     known = builder.info.features["label"].names
     if not config.classes:
@@ -75,15 +75,15 @@ def split_labels(
     finding them means reading all records, images included.
 
     Args:
-        builder: of a prepared set.
-        split: its name.
-        prepare: whether to read them, of a set for which that takes minutes.
+      builder: of a prepared set.
+      split: its name.
+      prepare: whether to read them, of a set for which that takes minutes.
 
     Returns:
-        int32 [examples].
+      int32 [examples].
 
     Raises:
-        InputError: they would have to be read.
+      InputError: they would have to be read.
     """
     path = builder.data_path / f"ifnas_labels-{split}.npy"
     if path.exists():

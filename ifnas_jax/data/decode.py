@@ -39,15 +39,15 @@ def decode(data: bytes, channels: int) -> np.ndarray:
     transparent shows white; EXIF's orientation is not applied.
 
     Args:
-        data: the encoded image.
-        channels: 1 or 3; a grey image becomes three equal channels.
+      data: the encoded image.
+      channels: 1 or 3; a grey image becomes three equal channels.
 
     Returns:
-        uint8 [H, W, channels].
+      uint8 [H, W, channels].
 
     Raises:
-        DecodeError: `data` is no image, pixels of it are missing, or they have more
-            than 8 bits.
+      DecodeError: `data` is no image, pixels of it are missing, or they have more
+          than 8 bits.
     """
     if data.startswith(b"\xff\xd8"):
         try:

@@ -17,7 +17,7 @@ class Examples(Sequence):
     Reading is safe from several threads.
 
     Attributes:
-        skipped: the records that were met and could not be decoded.
+      skipped: the records that were met and could not be decoded.
     """
 
     def __init__(
@@ -34,14 +34,14 @@ class Examples(Sequence):
         """Picks examples of a split.
 
         Args:
-            records: the split's examples with undecoded images.
-            indices: [examples], which of them, in order.
-            channels: 1 or 3; a grey image becomes three equal channels.
-            classes: the labels that become 0, 1, ...; no other is to be met.
-            keep: keep decoded images in memory.
-            skip: return None, where otherwise StorageError is raised, for an image
-                that can't be decoded.
-            name: of the split, for errors.
+          records: the split's examples with undecoded images.
+          indices: [examples], which of them, in order.
+          channels: 1 or 3; a grey image becomes three equal channels.
+          classes: the labels that become 0, 1, ...; no other is to be met.
+          keep: keep decoded images in memory.
+          skip: return None, where otherwise StorageError is raised, for an image
+              that can't be decoded.
+          name: of the split, for errors.
         """
         self._records, self._indices, self._channels = records, indices, channels
         self._labels = {int(label): new for new, label in enumerate(classes)}
@@ -98,7 +98,7 @@ def read_record(records: Sequence, row: int, name: str) -> dict:
     """A record, of which nothing is decoded.
 
     Raises:
-        StorageError: it can't be read.
+      StorageError: it can't be read.
     """
     reason, cause = "its file is cut", None
     try:

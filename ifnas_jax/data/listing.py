@@ -49,7 +49,7 @@ def list_images(root: str) -> Images:
 
     Raises:
       InputError: there are not the same two classes or more in both splits, each with
-        images, or there is something that would be left out.
+      images, or there is something that would be left out.
     """
     splits, strays = {}, []
     for split in SPLITS:

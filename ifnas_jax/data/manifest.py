@@ -100,7 +100,7 @@ def compare(root: str, folder: str | os.PathLike, images: Images, keep: bool) ->
       folder: of the prepared set.
       images: as they are now.
       keep: whether to note the new times of the same images, so that they are not read
-        again.
+      again.
 
     Raises:
       InputError: they differ, or it isn't known what was prepared.

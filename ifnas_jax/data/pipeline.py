@@ -7,6 +7,7 @@ Close an iterator that is not read to its end (`iterator.close()`): otherwise th
 batches already asked for are still computed when the interpreter exits.
 """
 
+import functools
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -50,7 +51,7 @@ def _next_readable(source: Sequence[Example | None], index: int) -> Example:
     """The first example from an index on that can be read.
 
     Raises:
-        StorageError: there is none nearby.
+      StorageError: there is none nearby.
     """
     for at in range(index, index + _MOST_UNREADABLE):
         example = source[at % len(source)]
@@ -76,10 +77,10 @@ def _filled_batches(
     """Batches that threads fill in place.
 
     Args:
-        steps: of each batch, what its rows are filled with.
-        fill: fills a batch from a row on, with as many items of its step.
-        allocate: makes an empty batch.
-        num_threads: None takes one a core, 0 works in the caller's thread.
+      steps: of each batch, what its rows are filled with.
+      fill: fills a batch from a row on, with as many items of its step.
+      allocate: makes an empty batch.
+      num_threads: None takes one a core, 0 works in the caller's thread.
     """
     threads = default_threads() if num_threads is None else num_threads
     # Idle threads end when the last iterator is gone, and the pool with it.
@@ -122,25 +123,25 @@ def train_batches(
     processes there are; a batch may cross from an epoch into the next.
 
     Args:
-        source: examples {'image': uint8 [H, W, C], 'label': int} by index; for one
-            that is None, the next one takes its place.
-        transform: augments one image with the generator of its seed, epoch and
-            example, into its row of the batch.
-        batch_size: rows B of a step over all processes.
-        seed: of the order and of the augmentation, 0 or more.
-        start_step: the first step to return; starting late costs nothing.
-        process_index: which process this is.
-        process_count: how many processes share a step's rows.
-        num_threads: threads that read ahead; None takes one a core, 0 reads in
-            the caller's thread.
+      source: examples {'image': uint8 [H, W, C], 'label': int} by index; for one
+          that is None, the next one takes its place.
+      transform: augments one image with the generator of its seed, epoch and
+          example, into its row of the batch.
+      batch_size: rows B of a step over all processes.
+      seed: of the order and of the augmentation, 0 or more.
+      start_step: the first step to return; starting late costs nothing.
+      process_index: which process this is.
+      process_count: how many processes share a step's rows.
+      num_threads: threads that read ahead; None takes one a core, 0 reads in
+          the caller's thread.
 
     Returns:
-        An iterator of {'image': float32 [b, H, W, C], 'label': int32 [b]} with
-        b = B / process_count. Close it when done.
+      An iterator of {'image': float32 [b, H, W, C], 'label': int32 [b]} with
+      b = B / process_count. Close it when done.
 
     Raises:
-        InputError: the processes don't divide the batch, or no examples.
-        StorageError: the data can't be read; also later, by the iterator.
+      InputError: the processes don't divide the batch, or no examples.
+      StorageError: the data can't be read; also later, by the iterator.
     """
     if not len(source):
         raise InputError(
@@ -154,24 +155,30 @@ def train_batches(
         process=process_index,
         processes=process_count,
     )
-
     image = _next_readable(source, 0)["image"]
     shape = transform(image, augmentation_rng(seed, 0, 0)).shape
-
-    def fill(batch: Batch, first: int, places: Sequence[tuple[int, int]]) -> None:
-        images, labels = batch["image"], batch["label"]
-        for row, (epoch, index) in enumerate(places, first):
-            example = source[index] or _next_readable(source, index)
-            rng = augmentation_rng(seed, epoch, index)
-            transform(example["image"], rng, images[row])
-            labels[row] = example["label"]
-
-    def allocate() -> Batch:
-        return _empty(rows, shape)
-
+    fill = functools.partial(_fill_train, source, transform, seed)
+    allocate = functools.partial(_empty, rows, shape)
     iterator = iter(_filled_batches(order, fill, allocate, num_threads))
     iterator.set_state({"next_index": start_step})
     return iterator
+
+
+def _fill_train(
+    source: Sequence[Example],
+    transform: TrainTransform,
+    seed: int,
+    batch: Batch,
+    first: int,
+    places: Sequence[tuple[int, int]],
+) -> None:
+    """Fills rows from `first` on with the examples of (epoch, index)."""
+    images, labels = batch["image"], batch["label"]
+    for row, (epoch, index) in enumerate(places, first):
+        example = source[index] or _next_readable(source, index)
+        rng = augmentation_rng(seed, epoch, index)
+        transform(example["image"], rng, images[row])
+        labels[row] = example["label"]
 
 
 def eval_batches(
@@ -191,23 +198,23 @@ def eval_batches(
     mask 0 too, over the image of another, which harms no batch statistics.
 
     Args:
-        source: examples {'image': uint8 [H, W, C], 'label': int} by index.
-        transform: prepares one image, into its row of the batch.
-        batch_size: rows B of a step over all processes.
-        process_index: which process this is.
-        process_count: how many processes share a step's rows.
-        full_only: leave out the examples of the last, unfilled batch: for a
-            network that normalises by batch statistics, into which padding
-            would leak.
-        num_threads: as for `train_batches`.
+      source: examples {'image': uint8 [H, W, C], 'label': int} by index.
+      transform: prepares one image, into its row of the batch.
+      batch_size: rows B of a step over all processes.
+      process_index: which process this is.
+      process_count: how many processes share a step's rows.
+      full_only: leave out the examples of the last, unfilled batch: for a
+          network that normalises by batch statistics, into which padding
+          would leak.
+      num_threads: as for `train_batches`.
 
     Returns:
-        An iterable, which may be read again, of {'image': float32 [b, H, W, C],
-        'label': int32 [b], 'mask': float32 [b]} with b = B / process_count.
+      An iterable, which may be read again, of {'image': float32 [b, H, W, C],
+      'label': int32 [b], 'mask': float32 [b]} with b = B / process_count.
 
     Raises:
-        InputError: the processes don't divide the batch, or there is no batch.
-        StorageError: the data can't be read; also later, by an iterator.
+      InputError: the processes don't divide the batch, or there is no batch.
+      StorageError: the data can't be read; also later, by an iterator.
     """
     rows = process_rows(batch_size, process_index, process_count)
     examples = len(source)
@@ -220,20 +227,29 @@ def eval_batches(
         )
     shape = transform(_next_readable(source, 0)["image"]).shape
 
-    def fill(batch: Batch, first: int, indices: range) -> None:
-        images, labels, mask = batch["image"], batch["label"], batch["mask"]
-        for row, index in enumerate(indices, first):
-            if index >= examples:
-                images[row:] = 0
-                return
-            example = source[index]
-            mask[row] = example is not None
-            example = example or _next_readable(source, index)
-            transform(example["image"], images[row])
-            labels[row] = example["label"]
-
     def allocate() -> Batch:
         return {**_empty(rows, shape), "mask": np.zeros(rows, np.float32)}
 
+    fill = functools.partial(_fill_eval, source, transform)
     order = EvalRows(batches, rows, process_index, process_count)
     return _filled_batches(order, fill, allocate, num_threads)
+
+
+def _fill_eval(
+    source: Sequence[Example],
+    transform: EvalTransform,
+    batch: Batch,
+    first: int,
+    indices: range,
+) -> None:
+    """Fills rows from `first` on; those past the last example with zeros."""
+    images, labels, mask = batch["image"], batch["label"], batch["mask"]
+    for row, index in enumerate(indices, first):
+        if index >= len(source):
+            images[row:] = 0
+            return
+        example = source[index]
+        mask[row] = example is not None
+        example = example or _next_readable(source, index)
+        transform(example["image"], images[row])
+        labels[row] = example["label"]

@@ -41,7 +41,7 @@ def resize_centre_crop(image: np.ndarray, size: int) -> np.ndarray:
     """Resizes the shorter side to 256/224 of `size` and cuts the centre.
 
     Returns:
-        uint8 [size, size, C].
+      uint8 [size, size, C].
     """
     short = round(size * _EVAL_RESIZE)
     height, width = image.shape[:2]

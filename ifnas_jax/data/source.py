@@ -18,7 +18,6 @@ from ifnas_jax.errors import InputError
 
 # Which examples validate is a property of the data set, not of a run.
 _VALID_SEED = 0
-UNREADABLE = ("stop", "skip")
 # Sets of at most this many bytes of pixels are decoded once and kept.
 _KEEP_BYTES = 2**28
 
@@ -28,14 +27,14 @@ class Dataset:
     """The parts of a data set.
 
     Attributes:
-        num_classes: labels are 0 to num_classes − 1.
-        train: what weights are trained on; with `valid` it is the training split.
-        valid: what is kept of the training split for validation.
-        test: the part `test_split`.
-        classes: the name of each label, of a set of which only some classes are
-            used; otherwise ().
-        contents: its version, examples and files: equal ones are read in equal order.
-        test_split: the name of the split that the network is tested on.
+      num_classes: labels are 0 to num_classes − 1.
+      train: what weights are trained on; with `valid` it is the training split.
+      valid: what is kept of the training split for validation.
+      test: the part `test_split`.
+      classes: the name of each label, of a set of which only some classes are
+          used; otherwise ().
+      contents: its version, examples and files: equal ones are read in equal order.
+      test_split: the name of the split that the network is tested on.
     """
 
     num_classes: int
@@ -51,23 +50,22 @@ def open_dataset(config: ml_collections.ConfigDict, prepare: bool = True) -> Dat
     """Opens a data set, and prepares it first when it is missing.
 
     Args:
-        config: `name` (any TFDS image classification set, 'mnist5k' or
-            'imagenet100'), `data_dir` ('' for TFDS' default), `valid_fraction`
-            (of the training split), `channels`, `classes` and `subset_seed` (see
-            `chosen_classes`) and `on_unreadable` ('stop' or 'skip'). `num_classes`
-            and `contents`, when there and not empty, have to agree; `test_split` is
-            that of `parts.test_split`.
-        prepare: see `prepared_builder`.
+      config: `name` (any TFDS image classification set, 'mnist5k' or
+          'imagenet100'), `data_dir` ('' for TFDS' default), `valid_fraction`
+          (of the training split), `channels`, `classes` and `subset_seed` (see
+          `chosen_classes`) and `on_unreadable` ('stop' or 'skip'). `num_classes`
+          and `contents`, when there and not empty, have to agree; `test_split` is
+          that of `parts.test_split`.
+      prepare: see `prepared_builder`.
 
     Returns:
-        The parts of the set.
+      The parts of the set.
 
     Raises:
-        InputError: the set is unknown, can't be or isn't prepared or read, has no
-            training or test split with labels, or does not agree with the config.
-        StorageError: a record can't be read.
+      InputError: the set is unknown, can't be or isn't prepared or read, has no
+          training or test split with labels, or does not agree with the config.
+      StorageError: a record can't be read.
     """
-    _check_fields(config)
     builder = prepared_builder(config.name, config.data_dir, prepare)
     _check_channels(config, builder)
     contents = _contents(builder)
@@ -103,20 +101,6 @@ def open_dataset(config: ml_collections.ConfigDict, prepare: bool = True) -> Dat
     return Dataset(
         num_classes, classes=names, contents=contents, test_split=test, **parts
     )
-
-
-def _check_fields(config: ml_collections.ConfigDict) -> None:
-    """Refuses what no data set can mend."""
-    if not 0 <= config.valid_fraction < 1:
-        raise InputError(
-            f"dataset.valid_fraction is {config.valid_fraction}: give 0 or more, "
-            "and less than 1."
-        )
-    if config.on_unreadable not in UNREADABLE:
-        raise InputError(
-            f"dataset.on_unreadable is '{config.on_unreadable}': choose one of "
-            f"{', '.join(UNREADABLE)}."
-        )
 
 
 def _check_contents(
@@ -155,11 +139,11 @@ def split_validation(
     `RandomState`'s streams are frozen: every NumPy parts them alike.
 
     Args:
-        rows: [examples], rows of the training split.
-        fraction: of them, the part that validates, rounded to whole examples.
+      rows: [examples], rows of the training split.
+      fraction: of them, the part that validates, rounded to whole examples.
 
     Returns:
-        The sorted rows that train and those that validate.
+      The sorted rows that train and those that validate.
     """
     order = np.random.RandomState(_VALID_SEED).permutation(rows)
     count = round(len(rows) * fraction)

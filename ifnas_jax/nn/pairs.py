@@ -168,6 +168,7 @@ def _forward(operators, first, params, weights, active, sources, outputs):
             # that the whole can be differentiated forwards, as second order does.
             y, _ = jax.vjp(operators[o].apply, unpack(vector), source)
             weight = weights.reshape(-1, len(operators))[order[i], o]
+            # Past the last pair JAX takes the last entry again, and nobody reads it.
             return _at(vectors, order[i + 1]), total + weight.astype(y.dtype) * y
 
         carry = _at(vectors, order[starts[row]]), total
@@ -236,16 +237,17 @@ def _backward(operators, first, residuals, grad):
     carry = lax.fori_loop(0, len(buffer), source, carry)
     d_sources, d_outputs, d_vectors, d_weights = carry
 
-    def unpacked(vectors, unpack):
-        stacked = vectors.reshape(num_rows, num_columns, -1)
-        return jax.vmap(jax.vmap(unpack))(stacked)
-
-    d_params = tuple(
-        unpacked(vectors, unpack)
-        for vectors, (_, unpack) in zip(d_vectors, packed, strict=True)
-    )
+    d_params = _unpacked(d_vectors, packed, (num_rows, num_columns))
     d_weights = jnp.stack(d_weights, axis=-1).reshape(weights.shape)
     return d_params, d_weights.astype(weights.dtype), None, d_sources, d_outputs
+
+
+def _unpacked(vectors, packed, shape):
+    """Trees of arrays [N, L, ...] of what `_pack` made vectors of."""
+    return tuple(
+        jax.vmap(jax.vmap(unpack))(own.reshape(*shape, -1))
+        for own, (_, unpack) in zip(vectors, packed, strict=True)
+    )
 
 
 add_pairs.defvjp(_forward, _backward)

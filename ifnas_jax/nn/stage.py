@@ -5,7 +5,7 @@ inputs have stride 2, and are summed ahead of the others.
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -15,12 +15,23 @@ from ifnas_jax.nn.pairs import Operator, add_pairs
 from ifnas_jax.spaces.graph import Stage
 
 
+class Edges(NamedTuple):
+    """The edges of one stride.
+
+    Attributes:
+      operators: what each candidate computes on one of them.
+      params: for each operator, a tree of arrays [N, L, ...]; of stride 2
+        [N, inputs, ...].
+    """
+
+    operators: tuple[Operator, ...]
+    params: tuple[Any, ...]
+
+
 def stage(
     graph: Stage,
-    operators: tuple[Operator, ...],
-    strided: tuple[Operator, ...],
-    params: tuple[Any, ...],
-    strided_params: tuple[Any, ...],
+    plain: Edges,
+    strided: Edges | None,
     weights: jax.Array,
     active: jax.Array,
     inputs: jax.Array,
@@ -30,10 +41,8 @@ def stage(
 
     Args:
       graph: the stage.
-      operators: what each candidate computes on an edge of stride 1.
-      strided: the same where the stage's inputs are left with stride 2.
-      params: for each of `operators`, a tree of arrays [N, L, ...].
-      strided_params: for each of `strided`, a tree of arrays [N, inputs, ...].
+      plain: the edges of stride 1.
+      strided: those by which the stage's inputs are left, if that is with stride 2.
       weights: float [N, L, O].
       active: bool [N, L, O].
       inputs: [inputs, batch, height, width, channels], the farthest first.
@@ -48,19 +57,17 @@ def stage(
         nodes = jnp.concatenate([inputs, nodes])
         first = graph.first
     else:
-        nodes = _from_strided(
-            graph, strided, strided_params, weights, active, inputs, add
-        )
+        nodes = _from_strided(graph, strided, weights, active, inputs, add)
         active = active & ~graph.strided()[:, :, None]
         first = 1
-    nodes = add(operators, first, params, weights, active, None, nodes)
+    nodes = add(plain.operators, first, plain.params, weights, active, None, nodes)
     if not graph.joined:
         return nodes[-1]
     nodes = jnp.moveaxis(nodes[-num_nodes:], 0, -2)
     return nodes.reshape(*nodes.shape[:-2], -1)
 
 
-def _from_strided(graph, operators, params, weights, active, inputs, add):
+def _from_strided(graph, edges, weights, active, inputs, add):
     """What the edges from a reduction's inputs give each node: [N, batch, ...]."""
     rows, columns = strided_entries(graph)
     # [N, inputs, O]: column i of a row is its edge from the i-th farthest input.
@@ -71,7 +78,7 @@ def _from_strided(graph, operators, params, weights, active, inputs, add):
     _, batch, height, width, channels = inputs.shape
     shape = (graph.num_nodes, batch, height // 2, width // 2, channels)
     nodes = jnp.zeros(shape, inputs.dtype)
-    return add(operators, None, params, weights, active, inputs, nodes)
+    return add(edges.operators, None, edges.params, weights, active, inputs, nodes)
 
 
 def strided_entries(graph: Stage) -> tuple[np.ndarray, np.ndarray]:

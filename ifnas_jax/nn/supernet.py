@@ -19,7 +19,7 @@ from ifnas_jax.nn import macro as macro_parts
 from ifnas_jax.nn.branches import add_static_pairs, switched
 from ifnas_jax.nn.ops import make_operator
 from ifnas_jax.nn.pairs import Operator, add_pairs
-from ifnas_jax.nn.stage import stage, strided_entries
+from ifnas_jax.nn.stage import Edges, stage, strided_entries
 from ifnas_jax.spaces.graph import Space
 
 
@@ -130,30 +130,27 @@ class Supernet:
         return switched(static, self.branches)(params, weights, active, images)
 
     def _apply(self, add, params, weights, active, images):
-        parts, names = self.parts(), self.space.operators
+        parts = self.parts()
         made = batch_apply(parts.stem, params["stem"], images)
         for index, (number, level) in enumerate(self.positions):
             graph = self.space.stages[number]
             inputs = batch_apply(parts.inputs[index], params["inputs"][index], *made)
-            strides = (1, 2) if graph.stride > 1 else (1,)
-            stacked = params["stages"][index], params["strided"][index]
-            operators = [
-                tuple(as_operator(self.operator(name, level, stride)) for name in names)
-                for stride in strides
-            ]
-            x = stage(
-                graph,
-                operators[0],
-                operators[-1],
-                tuple(stacked[0][name] for name in names),
-                tuple(stacked[1].get(name, {}) for name in names),
-                weights[number],
-                active[number],
-                inputs,
-                add,
-            )
+            plain = self._edges(level, 1, params["stages"][index])
+            strided = None
+            if graph.stride > 1:
+                strided = self._edges(level, 2, params["strided"][index])
+            own = weights[number], active[number]
+            x = stage(graph, plain, strided, *own, inputs, add)
             made = (*made, x)[-graph.num_inputs :]
         return batch_apply(parts.classifier, params["classifier"], made[-1])
+
+    def _edges(self, level: int, stride: int, stacked: dict[str, Any]) -> Edges:
+        """The edges of one stride, in the order of the space's operators."""
+        names = self.space.operators
+        modules = [self.operator(name, level, stride) for name in names]
+        return Edges(
+            tuple(map(as_operator, modules)), tuple(stacked[name] for name in names)
+        )
 
     def active_params(
         self, params: dict[str, Any], active: Sequence[jax.Array]

@@ -26,6 +26,7 @@ from ifnas_jax.command import make_parser
 from ifnas_jax.config.command_line import load_config
 from ifnas_jax.config.validation import check_overrides, validate
 from ifnas_jax.errors import InputError
+from ifnas_jax.preflight.table import size, table
 
 if TYPE_CHECKING:
     from ifnas_jax.preflight.compiler import Program
@@ -136,19 +137,8 @@ def preflight(
     if arguments.job == "retrain":
         architecture, origin = steps.find_architecture(config, arguments.architecture)
         make = functools.partial(steps.retrain_step, architecture=architecture)
-    available = compiler.device_memory(devices)
-
-    @functools.cache
-    def attempt(batch: int) -> Trial:
-        _say(f"{batch} images a device: compiling ...")
-        fields.batch_size = batch * count
-        step = make(config, count)
-        program = compiler.compile_for(step.function, step.arguments, devices)
-        sizes = step.params_bytes, step.waiting_bytes, available
-        trial = Trial(batch, program, *sizes)
-        _say(f"{batch} images a device: {trial.verdict} [{program.seconds:.1f} s]")
-        return trial
-
+    known = config, fields, make, devices, compiler.device_memory(devices)
+    attempt = functools.cache(functools.partial(_attempt, *known))
     first = attempt(fields.batch_size // count)
     facts = {
         "job": arguments.job,
@@ -170,6 +160,26 @@ def preflight(
             "compilations": attempt.cache_info().currsize,
         }
     return facts | {"versions": _versions()}
+
+
+def _attempt(
+    config: ConfigDict,
+    fields: ConfigDict,
+    make: Callable,
+    devices: Sequence,
+    available: int,
+    batch: int,
+) -> Trial:
+    """Compiles the step for a number of images a device."""
+    from ifnas_jax.preflight import compiler
+
+    _say(f"{batch} images a device: compiling ...")
+    fields.batch_size = batch * len(devices)
+    step = make(config, len(devices))
+    program = compiler.compile_for(step.function, step.arguments, devices)
+    trial = Trial(batch, program, step.params_bytes, step.waiting_bytes, available)
+    _say(f"{batch} images a device: {trial.verdict} [{program.seconds:.1f} s]")
+    return trial
 
 
 def _largest(attempt: Callable[[int], Trial], tried: int, most: int, tile: int) -> int:
@@ -240,58 +250,6 @@ def _versions() -> dict[str, str]:
 
 def _say(text: str) -> None:
     print(f"preflight: {text}", file=sys.stderr, flush=True)
-
-
-def size(count: int) -> str:
-    """Bytes in words: as 512 B, 4.8 MiB or 1.56 GiB."""
-    if count < 2**20:
-        return f"{count} B"
-    if count < 2**30:
-        return f"{count / 2**20:.1f} MiB"
-    return f"{count / 2**30:.2f} GiB"
-
-
-_MEMORY = {
-    "arguments": "state, masks and one batch",
-    "outputs": "results that are not put back in the state's place",
-    "temporaries": "what the step needs while it runs",
-    "code": "the program",
-    "waiting": "batches that are sent ahead",
-}
-
-
-def table(facts: dict[str, Any]) -> str:
-    """What `preflight` returns, for people."""
-    batch, memory, kind = facts["batch"], facts["memory"], facts["kind"]
-    rows = [
-        ("step", f"{facts['job']} of {facts['config']}, {facts['dtype']}"),
-        (
-            "devices",
-            f"{facts['devices']} × {kind} ({facts['topology']}), "
-            f"processes: {facts['processes']}",
-        ),
-        ("batch", f"{batch['device']} images a device, {batch['global']} over all"),
-        ("compiled in", f"{facts['compile_seconds']} s"),
-    ]
-    if facts["architecture"]:
-        rows.insert(1, ("architecture", facts["architecture"]))
-    for name, text in _MEMORY.items():
-        if name in memory:
-            rows.append((f"  {name}", f"{size(memory[name]):>10}  {text}"))
-    if facts["refusal"]:
-        rows.append(("does not fit", facts["refusal"]))
-    else:
-        share = f"{size(memory['needed'])} of {size(memory['available'])} a device"
-        rows.append(("fits" if facts["fits"] else "does not fit", share))
-        for entry in facts["collectives"]:
-            sent = f"{entry['count']} of {size(entry['bytes'])} in all"
-            rows.append((entry["kind"], sent))
-        rows.append(("gradients", size(facts["params_bytes"])))
-    if "largest_batch" in facts:
-        found = facts["largest_batch"]
-        text = f"{found['device']} images a device, {found['global']} over all"
-        rows.append(("largest batch", f"{text} ({found['compilations']} compilations)"))
-    return "\n".join(f"{name:14} {text}" for name, text in rows)
 
 
 if __name__ == "__main__":

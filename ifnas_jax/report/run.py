@@ -18,23 +18,17 @@ from ifnas_jax.spaces.graph import Space
 
 Row = Mapping[str, Any]
 
-# What is read of a config.
-_CONFIG = {
-    **dict.fromkeys(("method", "derive"), str),
-    **dict.fromkeys(("seed", "target_madds"), int),
-    "jobs": list,
-    "space.name": str,
-    "space.num_precursors": int,
-    **dict.fromkeys(("space.nodes", "space.operators"), list),
-    **dict.fromkeys(("macro.width", "macro.cells", "macro.search_cells"), int),
-    "macro.stem": str,
-    "dataset.name": str,
-    **dict.fromkeys(
-        ("dataset.num_classes", "dataset.image_size", "dataset.channels"), int
-    ),
-    "search.max_epochs": float,
-    "retrain.epochs": int,
-}
+# What is read of a config, in which each field has the type of its default.
+_READ = (
+    *("method", "derive", "seed", "target_madds", "jobs"),
+    *("space.name", "space.num_precursors", "space.nodes", "space.operators"),
+    *("macro.width", "macro.stem", "macro.cells", "macro.search_cells"),
+    *("dataset.name", "dataset.num_classes"),
+    *("dataset.image_size", "dataset.channels"),
+    *("search.max_epochs", "retrain.epochs"),
+)
+_DEFAULTS = config_lib.flat(config_lib.default("imagenet2012"))
+_CONFIG = {field: type(_DEFAULTS[field]) for field in _READ}
 
 # What is read of each row of a log.
 _METRICS = dict.fromkeys(("loss", "accuracy", "epoch"), float)

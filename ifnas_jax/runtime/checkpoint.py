@@ -5,9 +5,9 @@ and counts once it is whole; a kill in between leaves the one before. Process 0 
 writes and reads them, and tells the others.
 """
 
+import contextlib
 import json
 import os
-import re
 import zlib
 from collections.abc import Callable
 from typing import Any
@@ -19,15 +19,14 @@ from absl import logging
 
 from ifnas_jax import storage
 from ifnas_jax.errors import DivergedError, InputError, StorageError
-from ifnas_jax.runtime import distributed, orbax_logs
+from ifnas_jax.runtime import distributed
+from ifnas_jax.runtime.orbax_errors import quiet, reason, system_error
 
 # What Orbax and TensorStore raise on files that are torn, missing or not writable.
 _FILE_ERRORS = (OSError, ValueError, KeyError, TypeError)
 # Of those, the ones of files that are there no more; others may pass, and say nothing
 # of what is in the files.
 _MISSING = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
-
-orbax_logs.keep_quiet()
 
 
 class Checkpoints:
@@ -36,9 +35,11 @@ class Checkpoints:
     def __init__(self, directory: str | os.PathLike):
         self._directory = storage.literal(directory)
         self._manager = None
+        self._quiet = contextlib.ExitStack()
         self._proven = False  # that what is written here can be read
         self.newest: int | None = None  # the step that was saved or restored last
         if distributed.is_primary():
+            self._quiet.enter_context(quiet())
             self._open()
 
     def _open(self) -> None:
@@ -107,7 +108,7 @@ class Checkpoints:
         except _FILE_ERRORS as error:
             raise StorageError(
                 f"the first checkpoint in {self._directory} was written, but can't be "
-                f"read ({_reason(error)}); use a --workdir in another place."
+                f"read ({reason(error)}); use a --workdir in another place."
             ) from error
         self._proven = True
 
@@ -158,7 +159,7 @@ class Checkpoints:
             except InputError:
                 raise
             except _FILE_ERRORS as error:
-                cause = _system_error(error)
+                cause = system_error(error)
                 if cause and not isinstance(cause, _MISSING):
                     raise self._cannot("read", error) from error
                 problem = str(error).split("\n")[0][:200]
@@ -194,7 +195,7 @@ class Checkpoints:
         if self._manager is None:
             return
         try:
-            with self._foreign_errors():
+            with self._quiet, self._foreign_errors():
                 self._manager.wait_until_finished()
                 self._manager.close()
         except _FILE_ERRORS as error:
@@ -202,7 +203,7 @@ class Checkpoints:
 
     def _cannot(self, what: str, error: Exception) -> StorageError:
         return StorageError(
-            f"cannot {what} the checkpoints in {self._directory} ({_reason(error)}); "
+            f"cannot {what} the checkpoints in {self._directory} ({reason(error)}); "
             "mend that, and the same command goes on at the last whole one."
         )
 
@@ -246,29 +247,19 @@ def read_step(
     options = ocp.CheckpointManagerOptions(create=False)
     errors = storage.system_errors(directory, (InputError, *_FILE_ERRORS))
     try:
-        with errors, ocp.CheckpointManager(directory, options=options) as manager:
+        with (
+            quiet(),
+            errors,
+            ocp.CheckpointManager(directory, options=options) as manager,
+        ):
             return _read(manager, step, like, check)[0]
     except InputError:
         raise
     except _FILE_ERRORS as error:
         raise InputError(
-            f"checkpoint {directory}/{step} cannot be read ({_reason(error)}); restore "
+            f"checkpoint {directory}/{step} cannot be read ({reason(error)}); restore "
             "it."
         ) from error
-
-
-def _system_error(error: Exception) -> OSError | None:
-    """What the system said, also where TensorStore tells it in a ValueError."""
-    if isinstance(error, OSError):
-        return error
-    code = re.search(r"os_error_code='(\d+)'", str(error))
-    return OSError(int(code[1]), os.strerror(int(code[1]))) if code else None
-
-
-def _reason(error: Exception) -> str:
-    """Why, in a short line."""
-    cause = _system_error(error)
-    return ((cause and cause.strerror) or " ".join(str(error).split()))[:200]
 
 
 def check_finite(tree: Any, step: int) -> None:

@@ -120,40 +120,35 @@ def make_step(job: Search) -> Callable:
             return loss + method.penalty(arch, now, mu), metrics
 
         def move_arch(d_arch):
-            updates, arch_state = arch_optimizer.update(
-                _mean(d_arch),
-                state.arch_optimizer,
-                state.arch,
-                active=method.moves(now, state.step, schedule),
-            )
-            return jax.tree.map(jnp.add, state.arch, updates), arch_state
+            moving = method.moves(now, state.step, schedule)
+            old = state.arch_optimizer
+            return _update(arch_optimizer, _mean(d_arch), old, state.arch, moving)
 
         if method.order:
             d_arch = _bilevel_gradient(job, state, loss_of, penalized, batch)
             arch, arch_state = move_arch(d_arch)
-            gradient = functools.partial(
-                jax.grad(loss_of, has_aux=True), state.params, arch
-            )
+            gradient_of = jax.grad(loss_of, has_aux=True)
+            gradient = functools.partial(gradient_of, state.params, arch)
             d_params, metrics = training.accumulated(gradient, batch, parts)
         else:
-            gradient = functools.partial(
-                jax.grad(penalized, argnums=(0, 1), has_aux=True),
-                state.params,
-                state.arch,
-            )
+            gradient_of = jax.grad(penalized, argnums=(0, 1), has_aux=True)
+            gradient = functools.partial(gradient_of, state.params, state.arch)
             (d_params, d_arch), metrics = training.accumulated(gradient, batch, parts)
             arch, arch_state = move_arch(d_arch)
         d_params, metrics = _mean((d_params, metrics))
-        updates, params_state = params_optimizer.update(
-            d_params,
-            state.params_optimizer,
-            state.params,
-            active=net.active_params(state.params, active),
+        trained, old = net.active_params(state.params, active), state.params_optimizer
+        params, params_state = _update(
+            params_optimizer, d_params, old, state.params, trained
         )
-        params = jax.tree.map(jnp.add, state.params, updates)
         return State(state.step + 1, params, arch, params_state, arch_state), metrics
 
     return train_step
+
+
+def _update(optimizer, gradient, state, values, active) -> tuple[Any, Any]:
+    """Values after an update of those that are active, and the optimizer's state."""
+    updates, state = optimizer.update(gradient, state, values, active=active)
+    return jax.tree.map(jnp.add, values, updates), state
 
 
 def _mean(tree: Any) -> Any:

@@ -113,8 +113,6 @@ def test_imagenet100_classes_follow_their_seed():
         ("name", "cifar10/none", "dataset.name 'cifar10/none'"),
         ("name", "ag_news_subset", "not an image classification set"),
         ("channels", 2, "dataset.channels is 2"),
-        ("valid_fraction", 1.0, "dataset.valid_fraction is 1.0"),
-        ("on_unreadable", "ignore", "dataset.on_unreadable is 'ignore'"),
         ("num_classes", 7, "dataset.num_classes is 7, but 'mnist5k' has 10"),
     ],
 )
