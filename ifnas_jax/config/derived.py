@@ -13,7 +13,7 @@ from ifnas_jax.data.names import class_names
 from ifnas_jax.errors import InputError
 from ifnas_jax.methods import traits
 from ifnas_jax.spaces import make_space
-from ifnas_jax.spaces.graph import Space
+from ifnas_jax.spaces.searched import Space
 
 
 def space(config: ConfigDict) -> Space:
@@ -65,9 +65,9 @@ def resolve(config: ConfigDict, stored: dict[str, Any] | None) -> None:
       stored: the resolved config of the run that is gone on with, if there is one;
         what only the data or the devices know is taken from it.
     """
-    graph = space(config)
+    searched = space(config)
     if not config.sampling.modulus:
-        config.sampling.modulus = graph.modulus
+        config.sampling.modulus = searched.modulus
     if config.derive == "auto":
         config.derive = derivation(config)
     config.dataset.classes = class_names(config.dataset.classes)
@@ -105,9 +105,9 @@ def derivation(config: ConfigDict) -> str:
     """How an architecture is derived, "auto" replaced."""
     if config.derive != "auto":
         return config.derive
-    graph = space(config)
-    if graph.inputs_kept:
-        return f"keep{graph.inputs_kept}"
+    searched = space(config)
+    if searched.inputs_kept:
+        return f"keep{searched.inputs_kept}"
     return traits(config.method).derivations[0]
 
 

@@ -228,7 +228,7 @@ def _compile(
     config, network = job.config, job.network
     step = make_step(config, network, job.optimizer)
     train, seconds = training.compile_step(step, (state, batch))
-    part = eval_batches(
+    batches = eval_batches(
         dataset.test,
         eval_transform(config.dataset),
         batch_size=config.retrain.batch_size,
@@ -245,7 +245,8 @@ def _compile(
     compiled, more = training.compile_step(test_step, arguments, donate=False)
 
     def test(state: State) -> dict[str, float]:
-        return training.evaluate(compiled, (state.params, state.batch_stats), part)
+        arguments = state.params, state.batch_stats
+        return training.evaluate(compiled, arguments, batches)
 
     return Steps(train, test), seconds + more
 

@@ -272,10 +272,10 @@ def compile_steps(
     arguments = state.params, state.arch, masks, training.evaluation_batch(example)
     step = make_validation_step(job)
     compiled, more = training.compile_step(step, arguments, donate=False)
-    part = validation_batches(job.config, dataset)
+    batches = validation_batches(job.config, dataset)
 
     def validate(state: State, masks: Masks) -> float:
         arguments = state.params, state.arch, masks
-        return training.evaluate(compiled, arguments, part)["top1"]
+        return training.evaluate(compiled, arguments, batches)["top1"]
 
     return Steps(train, validate), seconds + more
