@@ -1,4 +1,4 @@
-"""Processes and devices: the only file that knows how many there are.
+"""Processes and devices: how many there are, and what processes tell each other.
 
 Process 0 alone reads and writes the workdir; the others get what they need of it from
 there, so it may be a folder that only process 0 sees. All processes run the same
