@@ -13,7 +13,7 @@ from ifnas_jax.data.names import class_names
 from ifnas_jax.errors import InputError
 from ifnas_jax.methods import traits
 from ifnas_jax.spaces import make_space
-from ifnas_jax.spaces.searched import Space
+from ifnas_jax.spaces.graph import Space
 
 
 def space(config: ConfigDict) -> Space:
