@@ -69,6 +69,15 @@ def run(name: str, main: Callable[[], int], answers: bool = True) -> int:
     return 4
 
 
+def describe(error: OSError, path: str) -> str:
+    """A system's error in one sentence; `path` is what was asked for."""
+    where = error.filename or path
+    return (
+        f"{os.fsdecode(where)!r} can't be read or written "
+        f"({error.strerror or error}); mend that, and give the command again."
+    )
+
+
 def _repeat_signal(report: Callable, unraisable: Any) -> None:
     """Sends a signal again whose exception was dropped.
 

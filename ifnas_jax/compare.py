@@ -36,7 +36,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         html = arguments.html and storage.named("--html", arguments.html)
         if html:
             _check_name(html)
-        runs = [read_run(workdir) for workdir in arguments.runs]
+            storage.check_reached("--html", html)
+        runs = [read_run(workdir, "RUN") for workdir in arguments.runs]
         comparison.check_comparable(runs)
         print(_table(runs))
         if html:
@@ -44,6 +45,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except InputError as error:
         print(f"compare: {error}", file=sys.stderr)
         return 2
+    except OSError as error:
+        print(f"compare: {command.describe(error, arguments.runs[0])}", file=sys.stderr)
+        return 4
     return 0
 
 

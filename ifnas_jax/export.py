@@ -37,6 +37,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except InputError as error:
         print(f"export: {error}", file=sys.stderr)
         return 2
+    except OSError as error:
+        print(f"export: {command.describe(error, arguments.out)}", file=sys.stderr)
+        return 4
     print(f"{arguments.out} holds the network; its README.md says how to use it.")
     return 0
 
@@ -104,6 +107,8 @@ def export(
     """
     workdir = storage.named("--workdir", workdir, checkpoints=weights)
     out = storage.named("--out", out)
+    storage.check_reached("--workdir", workdir)
+    storage.check_reached("--out", out)
     found = load_found(workdir)
     if os.path.lexists(out) or storage.exists(out):
         raise InputError(f"--out {out!r} exists; name a new folder.")

@@ -104,6 +104,27 @@ def _has_client() -> bool:
         return False
 
 
+def check_reached(field: str, path: str) -> None:
+    """Refuses a bucket that nothing can be read of, before anything else is done.
+
+    Args:
+      field: what names the path, for the error.
+      path: as `named` returns it.
+
+    Raises:
+      InputError: its client can't say what is there.
+    """
+    try:
+        if in_bucket(path):
+            exists(path)
+    except OSError as error:
+        raise InputError(
+            f"{field} is {path!r}, which can't be reached ({error.strerror}); check "
+            "its name, the credentials and the network, or mount the bucket as a "
+            "folder and name that."
+        ) from error
+
+
 def in_bucket(path: str | os.PathLike) -> bool:
     """Whether a path is in a bucket, where files are written whole or not at all."""
     return os.fspath(path).startswith(BUCKET)

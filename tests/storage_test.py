@@ -2,13 +2,16 @@
 
 import os
 import pathlib
+import sys
 from contextlib import closing
 
 import buckets
 import pytest
 
-from ifnas_jax import files, storage
+from ifnas_jax import compare, export, files, inspect, main, storage
+from ifnas_jax.data import prepare as prepare_data
 from ifnas_jax.errors import InputError, StorageError
+from ifnas_jax.report import __main__ as report_main
 from ifnas_jax.runtime.checkpoint import Checkpoints
 
 
@@ -136,6 +139,73 @@ def test_what_a_buckets_client_raises_is_said_as_a_system_error(monkeypatch):
         raise ClientError
 
 
+def commands_on(bucket, workdir):
+    """Every command, with a bucket in place of each folder that it may name."""
+    prepare = f"--dataset=mnist5k --data_dir={bucket}"
+    return {
+        "main": (main.main, f"{MAIN} --workdir={bucket}", "--workdir"),
+        "main's data": (
+            main.main,
+            f"{MAIN} --workdir=w --config.dataset.data_dir={bucket}",
+            "dataset.data_dir",
+        ),
+        "prepare": (prepare_data.main, prepare, "dataset.data_dir"),
+        "folder": (
+            prepare_data.main,
+            prepare.replace("mnist5k", "folder"),
+            "dataset.data_dir",
+        ),
+        "export": (export.main, f"--workdir={bucket} --out=q", "--workdir"),
+        "export's out": (
+            export.main,
+            f"--workdir={workdir} --out={bucket}/q --weights=none",
+            "--out",
+        ),
+        "report": (report_main.main, f"--workdir={bucket}", "--workdir"),
+        "compare": (compare.main, f"{workdir} {bucket}", "RUN"),
+        "compare's page": (compare.main, f"{workdir} --html={bucket}/x.html", "--html"),
+        "inspect": (
+            inspect.main,
+            f"--architecture={bucket}/architecture.json",
+            "architecture",
+        ),
+    }
+
+
+MAIN = "--config=configs/lchain4.py:mnist5k"
+
+
+@pytest.mark.parametrize("command", commands_on("", ""))
+def test_a_bucket_that_cannot_be_reached_is_said_in_a_sentence(
+    command, finished, tmp_path, monkeypatch, capsys
+):
+    """As with no credentials, a name that is misspelled, or no network."""
+
+    class Denied(buckets.FolderBackend):
+        def denied(self, *arguments, **options):
+            raise RuntimeError("PermissionDenied: 403")
+
+        exists = isdir = listdir = stat = open = makedirs = mkdir = glob = denied
+
+    monkeypatch.chdir(tmp_path)
+    buckets.use(monkeypatch, Denied("nowhere"))
+    monkeypatch.setattr("signal.signal", lambda *_: None)  # main's, of SIGTERM
+    run, line, name = commands_on("gs://b/a", finished[0])[command]
+    if command == "main":
+        # Whether there is a run to go on with isn't known.
+        monkeypatch.setattr(os, "_exit", sys.exit)
+        with pytest.raises(SystemExit, match="4"):
+            run(line.split())
+    else:
+        assert run(line.split()) == 2
+    error = capsys.readouterr().err
+    (sentence,) = [x for x in error.splitlines() if "Preparing" not in x]
+    assert name in sentence and "gs://b/a" in sentence
+    assert "403" in sentence and "at the last checkpoint." not in sentence
+    assert "written" not in sentence or command in ("export's out", "compare's page")
+    assert os.listdir(tmp_path) == []
+
+
 @pytest.mark.parametrize("name", ["seed[1]", "a*b?", "[", "[!a]", "%20 #"])
 def test_checkpoints_are_read_whatever_the_folder_is_called(tmp_path, name):
     import numpy as np
@@ -164,7 +234,7 @@ def test_a_first_checkpoint_that_cannot_be_read_is_said_at_once(tmp_path, monkey
     with closing(Checkpoints(tmp_path)) as checkpoints:
         checkpoints.save(1, tree, {})
         monkeypatch.setattr("ifnas_jax.runtime.checkpoint._read", lost)
-        checkpoints.save(2, tree, {})  # Only the first is read back.
+        checkpoints.save(2, tree, {})  # Only the first of a start is read back.
     assert reads == []
     with (
         pytest.raises(StorageError, match=r"first .* can't be read \(there is nothing"),
@@ -172,6 +242,31 @@ def test_a_first_checkpoint_that_cannot_be_read_is_said_at_once(tmp_path, monkey
     ):
         checkpoints.save(1, tree, {})
     assert reads == [1]
+
+
+def test_what_is_gone_on_with_stays_until_another_was_read(tmp_path, monkeypatch):
+    """As where a library was replaced between two starts."""
+    import numpy as np
+
+    from ifnas_jax.runtime import checkpoint
+
+    tree, read = {"a": np.ones(2, np.float32)}, checkpoint._read
+    with closing(Checkpoints(tmp_path)) as checkpoints:
+        checkpoints.save(1, tree, {})
+
+    def lost(manager, step, like, check):
+        if step > 1:
+            raise ValueError("there is nothing")
+        return read(manager, step, like, check)
+
+    monkeypatch.setattr(checkpoint, "_read", lost)
+    checkpoints = Checkpoints(tmp_path)
+    assert checkpoints.restore(tree)[0] == 1
+    with pytest.raises(StorageError, match=r"first checkpoint .* can't be read"):
+        checkpoints.save(2, tree, {})
+    checkpoints.close()
+    monkeypatch.undo()
+    assert "1" in os.listdir(tmp_path)
 
 
 def test_checkpoints_in_a_bucket(monkeypatch, tmp_path):

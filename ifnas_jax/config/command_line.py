@@ -27,8 +27,14 @@ def load_config(argument: str, overrides: Sequence[str] = ()) -> ConfigDict:
     Raises:
       InputError: there is no such file, or an override is not of the config.
     """
-    path, *rest = argument.split(":", 1)
+    # What follows a colon, unless it is that of gs:// and such.
+    path, *rest = re.split(r":(?!//)", argument, maxsplit=1)
     path = storage.named("--config", path)
+    if storage.in_bucket(path):
+        raise InputError(
+            f"--config is {path!r}, but a config is Python, which is read from "
+            "folders only; copy it into one, and name that."
+        )
     installed = pathlib.Path(__file__).parents[1] / path
     if os.path.dirname(path) == "configs" and not os.path.isfile(path):
         path = str(installed) if installed.is_file() else path

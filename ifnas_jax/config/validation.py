@@ -8,7 +8,7 @@ from ifnas_jax.config.ranges import check_choices, check_ranges
 from ifnas_jax.errors import InputError
 from ifnas_jax.methods import pruning, readers, sampling, traits
 from ifnas_jax.operators.names import check_operator
-from ifnas_jax.spaces.space import Space, check_cells
+from ifnas_jax.spaces.graph import Space, check_cells
 
 
 def validate(config: ConfigDict) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from ifnas_jax import config as config_lib
-from ifnas_jax import training
+from ifnas_jax import storage, training
 from ifnas_jax.architecture import Architecture, from_kept, load
 from ifnas_jax.errors import InputError
 from ifnas_jax.methods import METHODS, make_method
@@ -105,6 +105,7 @@ def find_architecture(config: ConfigDict, path: str | None) -> tuple[Architectur
         no draw meets the config's budget.
     """
     if path:
+        path = storage.named("--architecture", path)
         architecture = load(path)
         check_architecture(config, architecture, path)
         return architecture, path

@@ -28,11 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"report: {error}", file=sys.stderr)
         return 2
     except OSError as error:
-        print(
-            f"report: {error.filename or arguments.workdir!r} cannot be written "
-            f"({error.strerror}); mend that, and give the command again.",
-            file=sys.stderr,
-        )
+        print(f"report: {command.describe(error, arguments.workdir)}", file=sys.stderr)
         return 4
     print(page)
     return 0

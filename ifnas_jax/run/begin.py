@@ -121,7 +121,7 @@ def _stored_config(workdir: Workdir) -> dict[str, Any] | None:
     except OSError as error:
         raise StorageError(
             f"--workdir {workdir!r} cannot be read ({error.strerror}); mend that, and "
-            "the same command goes on at the last checkpoint."
+            "repeat the command, which goes on at the last checkpoint if there is one."
         ) from error
     if storage.exists(workdir.result):
         raise InputError(

@@ -36,7 +36,7 @@ class Checkpoints:
         self._directory = storage.literal(directory)
         self._manager = None
         self._quiet = contextlib.ExitStack()
-        self._proven = False  # that what is written here can be read
+        self._proven = False  # that what this start writes can be read
         self.newest: int | None = None  # the step that was saved or restored last
         if distributed.is_primary():
             self._quiet.enter_context(quiet())
@@ -92,7 +92,7 @@ class Checkpoints:
             self._prove(step, tree)
 
     def _prove(self, step: int, tree: Any) -> None:
-        """Reads the first one back: what the library says to have written may not be.
+        """Reads the first of a start back: what a library says is written may not be.
 
         Raises:
           StorageError: it can't be read.
@@ -145,7 +145,6 @@ class Checkpoints:
         found = distributed.from_primary(read)
         if found is None:
             return None
-        self._proven = True
         self.newest, facts = found
         tree = distributed.share(trees[0] if trees else None, like)
         return self.newest, tree, facts

@@ -280,7 +280,9 @@ def test_the_result_does_not_wait_for_the_report(finished, tmp_path, caplog, cap
     )
     assert f"ifnas_jax.report --workdir={workdir}" in caplog.text
     assert command.main([f"--workdir={workdir}"]) == 4
-    assert "cannot be written (No space left on device)" in capsys.readouterr().err
+    assert (
+        "can't be read or written (No space left on device)" in capsys.readouterr().err
+    )
 
 
 def test_a_job_writes_the_page_with_its_first_row(finished, tmp_path):
