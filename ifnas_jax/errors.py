@@ -10,6 +10,13 @@ class InputError(ValueError):
     """
 
 
+class ChangedError(InputError):
+    """The data of a run is there, and is not what the run began with.
+
+    The command line exits with 2: nothing that passes by itself.
+    """
+
+
 class DivergedError(ArithmeticError):
     """Training met a loss that is not finite. The command line exits with 3."""
 

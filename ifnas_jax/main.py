@@ -19,7 +19,13 @@ from ifnas_jax import command, storage
 from ifnas_jax.command import make_parser
 from ifnas_jax.config.command_line import load_config
 from ifnas_jax.config.validation import check_overrides, validate
-from ifnas_jax.errors import DivergedError, InputError, PreemptedError, StorageError
+from ifnas_jax.errors import (
+    ChangedError,
+    DivergedError,
+    InputError,
+    PreemptedError,
+    StorageError,
+)
 from ifnas_jax.run import begin, result
 from ifnas_jax.run.lock import Lock
 from ifnas_jax.run.workdir import Workdir
@@ -28,7 +34,7 @@ from ifnas_jax.runtime.cluster import Cluster, add_flags, find_cluster
 from ifnas_jax.runtime.host_memory import keep_freed_memory
 
 # Of errors; of any other in using files 4.
-_EXIT = {InputError: 2, DivergedError: 3}
+_EXIT = {ChangedError: 2, InputError: 2, DivergedError: 3}
 
 # Epochs of a run that is not mostly compiling.
 _LONG = 5
@@ -251,7 +257,7 @@ def _open(config: ConfigDict, resumed: bool):
             if not opened:
                 opened.append(open_dataset(config.dataset, prepare=alone))
         except InputError as error:
-            if not resumed:
+            if not resumed or isinstance(error, ChangedError):
                 raise
             raise StorageError(str(error)) from error
 

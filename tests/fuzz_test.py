@@ -14,6 +14,7 @@ from benchmarks.fuzz import (
     images,
     labels,
     logs,
+    paths,
     shapes,
     workdirs,
 )
@@ -22,6 +23,7 @@ from benchmarks.fuzz import (
 KINDS = [
     (configs, 200, 0.3),
     (architectures, 250, 0.2),
+    (paths, 60, 0.3),
     (workdirs, 100, 0.3),
     (logs, 300, 0.3),
     (images, 300, 0.3),

@@ -121,6 +121,34 @@ def test_one_elsewhere_is_passed_over_after_a_while(tmp_path, capfd, content):
     assert f"was left by {who}" in capfd.readouterr().err
 
 
+@pytest.mark.parametrize("hidden", ["other host", "no /proc", "not shown"])
+def test_one_that_cannot_be_told_apart_is_watched(tmp_path, monkeypatch, hidden):
+    """Of a copy of this machine; of a system without /proc; of another user there."""
+    if hidden == "other host":
+        left(tmp_path, host="clone", pid=2**22 + 1)
+    elif hidden == "no /proc":
+        # Another process has its number now.
+        monkeypatch.setattr("ifnas_jax.run.lock._started", lambda pid: None)
+        left(tmp_path)
+    else:
+        left(tmp_path, started="unknown")
+    start = time.monotonic()
+    with taken(tmp_path):
+        assert time.monotonic() - start > PATIENCE
+
+
+def test_a_machine_without_a_boot_id_has_a_lock(tmp_path, monkeypatch):
+    def missing(path, *arguments, **options):
+        if str(path).startswith("/proc/sys"):
+            raise FileNotFoundError(path)
+        return opened(path, *arguments, **options)
+
+    opened = open
+    monkeypatch.setattr("builtins.open", missing)
+    with taken(tmp_path), pytest.raises(InputError, match="is in use by process"):
+        make(tmp_path).take()
+
+
 def test_one_elsewhere_that_lives_is_not(tmp_path):
     left(tmp_path, machine="elsewhere", host="node7", pid=12)
     held = json.loads((tmp_path / "run.lock").read_text())

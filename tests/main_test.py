@@ -2,8 +2,10 @@
 
 import dataclasses
 import json
+import os
 import re
 import shutil
+import sys
 import time
 
 import jax
@@ -12,6 +14,7 @@ from commands import contents, finish, start
 
 from ifnas_jax import architecture, files, main, training
 from ifnas_jax.data import source
+from ifnas_jax.errors import ChangedError, InputError, StorageError
 from ifnas_jax.report.logs import MetricsLog
 
 
@@ -270,3 +273,27 @@ def test_diverging_stops_with_the_last_good_checkpoint(tiny_flags, tmp_path, cap
     assert not (tmp_path / "result.json").exists()
     # What a start would go on from: nothing that is not finite.
     assert not list((tmp_path / "search" / "checkpoints").glob("[0-9]*"))
+
+
+@pytest.mark.parametrize(
+    ("error", "code"), [(ChangedError, 2), (InputError, 4), (StorageError, 4)]
+)
+def test_data_that_is_gone_may_come_back_and_data_that_is_changed_does_not(
+    error, code, finished, tiny_flags, tmp_path, monkeypatch, capsys
+):
+    """Of a run that has begun: schedulers start it again after 4, not after 2."""
+    workdir, skip = tmp_path / "run", shutil.ignore_patterns("checkpoints")
+    shutil.copytree(finished[0], workdir, ignore=skip)
+    (workdir / "result.json").unlink()
+
+    def fail(config, prepare):
+        raise error("what is wrong with the data")
+
+    monkeypatch.setattr(source, "open_dataset", fail)
+    monkeypatch.setattr(os, "_exit", sys.exit)
+    if code == 4:
+        with pytest.raises(SystemExit, match="4"):
+            main.main(tiny_flags(workdir))
+    else:
+        assert main.main(tiny_flags(workdir)) == code
+    assert "what is wrong with the data" in capsys.readouterr().err

@@ -14,7 +14,7 @@ from etils import epath
 from ifnas_jax import storage
 from ifnas_jax.data import manifest
 from ifnas_jax.data.decode import DecodeError, decode
-from ifnas_jax.data.listing import SPLITS, File, Images, list_images, shown
+from ifnas_jax.data.listing import SPLITS, File, Images, list_images, say_unread, shown
 from ifnas_jax.errors import InputError
 
 FOLDER, VERSION = "folder", "1.0.0"
@@ -99,6 +99,7 @@ def find_folder(data_dir: str, prepare: bool = True) -> tfds.core.DatasetBuilder
     if not prepared or any((root / split).exists() for split in SPLITS):
         images = list_images(data_dir)
     if not prepared:
+        say_unread(data_dir)
         return Folder(images, data_dir)
     if images:
         manifest.compare(data_dir, os.fspath(path), images, keep=prepare)

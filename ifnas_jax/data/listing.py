@@ -79,6 +79,26 @@ def list_images(root: str) -> Images:
     return images
 
 
+def say_unread(root: str) -> None:
+    """Says which images beside `train` and `test` are not read, if there are some."""
+    names = [name for name in _names_in(root) if name not in SPLITS]
+    unread = [name for name in names if _holds_images(os.path.join(root, name), 2)]
+    if unread:
+        print(
+            f"Beside train and test, {shown(root)} has images that are not read: "
+            f"{some(unread)}.",
+            flush=True,
+        )
+
+
+def _holds_images(path: str, depth: int) -> bool:
+    """Whether a path is an image, or a folder with some, down to a depth."""
+    if not _facts(path).is_folder:
+        return _is_image(path)
+    inside = _names_in(path) if depth else []
+    return any(_holds_images(os.path.join(path, name), depth - 1) for name in inside)
+
+
 def shown(name: str) -> str:
     """A path or a name for a sentence, on one line."""
     return name if name.isprintable() else repr(name)
@@ -142,7 +162,11 @@ def _list_split(path: str) -> tuple[dict[str, str], list[str]]:
             strays.append(entry)
         elif not facts.is_file:
             nothing.append(entry)
-    _refuse(nothing, "a link leads to nothing", "mend or remove it")
+    _refuse(
+        nothing,
+        "what is neither a folder nor a file, such as a link to nothing, lies there",
+        "mend or remove it",
+    )
     return dict(sorted(classes.items())), strays
 
 
@@ -189,7 +213,7 @@ def _check_entries(entries: Sequence[tuple[File, storage.Facts]]) -> None:
     )
     _refuse(
         [file.path for file, facts in entries if not facts.is_file],
-        "a link leads to nothing",
+        "what is no file, such as a link to nothing, lies among the images",
         "mend or remove it",
     )
     _refuse(

@@ -14,7 +14,7 @@ from absl import logging
 
 from ifnas_jax import files, storage
 from ifnas_jax.data.listing import File, Images, shown, some
-from ifnas_jax.errors import InputError
+from ifnas_jax.errors import ChangedError, InputError
 
 NAME = "ifnas_images.json"
 
@@ -128,9 +128,10 @@ def compare(root: str, folder: str | os.PathLike, images: Images, keep: bool) ->
         differences = {"changed": sorted(changed)} if changed else {}
     if differences:
         what = "; ".join(f"{kind}: {some(keys)}" for kind, keys in differences.items())
-        raise InputError(
+        raise ChangedError(
             f"dataset.data_dir: the images in {shown(root)} are not those that were "
-            f"prepared ({what}); {again}."
+            f"prepared ({what}); for a run that has begun put them back, or move train "
+            f"and test elsewhere to use what was prepared; for a new one {again}."
         )
     if touched and keep:
         new = {key: before[key]._replace(modified=now[key].modified) for key in before}

@@ -13,9 +13,10 @@ from ifnas_jax.errors import InputError
 
 # What a set may call the part to test on, the best first.
 _TEST = ("test", "validation", "val")
-# Records of a part whose labels are looked at before anything compiles; those of all
-# others are when they are read.
-_LOOKED_AT = 256
+# A part of at most so many records has all of its labels looked at before anything
+# compiles, which takes a second; of a larger one it is so many, and the labels of all
+# others when they are read.
+_ALL, _LOOKED_AT = 10_000, 1000
 
 
 def split_name(builder: tfds.core.DatasetBuilder, split: str) -> str:
@@ -57,12 +58,18 @@ def test_split(builder: tfds.core.DatasetBuilder, chosen: str = "") -> str:
                 )
             return split
         passed_over.append(split)
+    others = [x for x in builder.info.splits if x not in ("train", *candidates)]
     raise InputError(
         f"dataset.name '{builder.name}' has no examples with labels in "
-        f"{_quoted(candidates)}: "
-        + ("set dataset.test_split to" if chosen else "choose a set with")
-        + " a part that has."
+        f"{_quoted(candidates)}: {_mend(others)}."
     )
+
+
+def _mend(others: list[str]) -> str:
+    """What to do where none of the usual parts will do; `others` are there."""
+    if others:
+        return f"set dataset.test_split to one that has, of {_quoted(others)}"
+    return "choose a set that has a part to test on, with labels"
 
 
 def _check_split(builder: tfds.core.DatasetBuilder, chosen: str) -> None:
@@ -75,10 +82,16 @@ def _check_split(builder: tfds.core.DatasetBuilder, chosen: str) -> None:
             f"test on are {_quoted(others)}: choose one of them, or '' for the first "
             "that has labels."
         )
-    if "train" not in splits or not (chosen or {*_TEST} & {*splits}):
+    if "train" not in splits:
         raise InputError(
             f"dataset.name '{builder.name}' has the splits {', '.join(splits)}: choose "
             "a set with 'train' and with 'test' or 'validation'."
+        )
+    if not (chosen or {*_TEST} & {*splits}):
+        others = [split for split in splits if split != "train"]
+        raise InputError(
+            f"dataset.name '{builder.name}' has none of {_quoted([*_TEST])} to test "
+            f"on: {_mend(others)}."
         )
 
 
@@ -95,7 +108,8 @@ def _has_labels(builder: tfds.core.DatasetBuilder, split: str) -> bool:
     records, name = open_records(builder, split), split_name(builder, split)
     if not len(records):
         return False
-    rows = np.unique(np.linspace(0, len(records) - 1, _LOOKED_AT).astype(int))
+    count = len(records) if len(records) <= _ALL else _LOOKED_AT
+    rows = np.linspace(0, len(records) - 1, count).astype(int)
     classes = range(builder.info.features["label"].num_classes)
     labels = {row: int(read_record(records, row, name)["label"]) for row in rows}
     wrong = [row for row, label in labels.items() if label not in classes]

@@ -14,7 +14,7 @@ from ifnas_jax.data.classes import chosen_classes, split_labels
 from ifnas_jax.data.examples import Examples
 from ifnas_jax.data.folder import FOLDER
 from ifnas_jax.data.parts import split_name, test_split
-from ifnas_jax.errors import InputError
+from ifnas_jax.errors import ChangedError, InputError
 
 # Which examples validate is a property of the data set, not of a run.
 _VALID_SEED = 0
@@ -113,7 +113,7 @@ def _check_contents(
         mend = "install the tensorflow-datasets that prepared it"
         if builder.name == FOLDER:
             mend = "name another workdir"
-        raise InputError(
+        raise ChangedError(
             f"dataset.contents is {config.contents!r}, but {builder.data_path} holds "
             f"{contents!r}: set dataset.data_dir to where the former is, or {mend}."
         )

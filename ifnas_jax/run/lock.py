@@ -23,6 +23,7 @@ _BEAT = 15.0  # seconds between changes
 _PATIENCE = 90.0
 # Seconds after which of two that took it at once the later one has written, too.
 _SETTLED = 2.0
+_UNKNOWN = "unknown"  # when a process was started, where that is not shown
 _HELD = {"token": str, "host": str, "pid": int, "machine": str, "started": str}
 
 
@@ -190,41 +191,44 @@ def _describe_process() -> dict[str, Any]:
         "host": socket.gethostname(),
         "pid": os.getpid(),
         "machine": _machine(),
-        "started": _started(os.getpid()) or "",
+        "started": _started(os.getpid()) or _UNKNOWN,
     }
 
 
 def _lives(found: dict[str, Any]) -> bool | None:
-    """Whether a process lives; None: it can't be seen from here."""
-    if not found or found["machine"] != _machine():
+    """Whether a process lives; None: it can't be told from here."""
+    here = _describe_process()
+    if not found or any(found[key] != here[key] for key in ("host", "machine")):
         return None
-    if sys.platform == "linux":
-        # Another process may have got its number since.
-        return _started(found["pid"]) == found["started"]
     try:
         os.kill(found["pid"], 0)
     except ProcessLookupError:
         return False
     except PermissionError:
-        pass
-    return True
+        pass  # It is another user's.
+    # Another process may have got its number since.
+    started = _started(found["pid"])
+    if started is None or found["started"] == _UNKNOWN:
+        return None
+    return started == found["started"]
 
 
 def _machine() -> str:
     """A name for the processes that this one can see: of a boot, and of a container."""
-    if sys.platform != "linux":
+    try:
+        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+            return f"{file.read().strip()} {os.readlink('/proc/self/ns/pid')}"
+    except OSError:  # There is no such thing here, or not for us.
         return socket.gethostname()
-    with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
-        return f"{file.read().strip()} {os.readlink('/proc/self/ns/pid')}"
 
 
 def _started(pid: int) -> str | None:
-    """When a process of this machine was started; None: it is gone."""
+    """When a process of this machine was started; None: that is not shown here."""
     try:
         with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
             # The second field is a name in brackets, which may hold anything.
             fields = file.read().rpartition(")")[2].split()
-    except (FileNotFoundError, ProcessLookupError, NotADirectoryError):
+    except OSError:
         return None
     # One that only its parent has yet to hear of is gone.
-    return None if fields[0] in "ZX" else fields[19]
+    return "" if fields[0] in "ZX" else fields[19]

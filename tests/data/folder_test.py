@@ -108,11 +108,11 @@ def name_in_latin(root):
         ),
         (
             lambda root: (root / "test/a/link.jpg").symlink_to("gone"),
-            "a link leads to nothing: .*a/link.jpg; mend or remove it",
+            "what is no file, such as a link to nothing, .*a/link.jpg; mend or",
         ),
         (
             lambda root: (root / "test" / "c").symlink_to("gone"),
-            "a link leads to nothing: .*test/c; mend or remove it",
+            "such as a link to nothing, lies there: .*test/c; mend or remove it",
         ),
     ],
 )
@@ -138,6 +138,21 @@ def test_what_systems_leave_behind_and_spellings_of_classes_do_not_matter(
             shutil.copy(tmp_path / "test/a/0.png", tmp_path / place / name)
     (tmp_path / "train" / "labels.csv").touch()
     assert open_folder(tmp_path).contents == open_folder(folder).contents
+
+
+def test_images_beside_the_two_parts_are_said(tmp_path, open_folder, capsys):
+    draw(tmp_path)
+    for name in ("val/a", "Train/a", "notes/deep/er"):
+        (tmp_path / name).mkdir(parents=True)
+    image = next((tmp_path / "train" / "a").iterdir())
+    for name in ("val/a/1.png", "Train/a/1.png", "stray.png", "notes/deep/er/1.png"):
+        shutil.copy(image, tmp_path / name)
+    (tmp_path / "notes.txt").write_text("none")
+    open_folder(tmp_path)
+    said = "has images that are not read: Train, stray.png, val.\n"
+    assert said in capsys.readouterr().out
+    open_folder(tmp_path)
+    assert "not read" not in capsys.readouterr().out
 
 
 def test_a_class_is_one_however_its_accents_are_written(open_folder, tmp_path):

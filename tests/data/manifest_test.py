@@ -69,7 +69,8 @@ def rename_class(root):
             move,
             r"\(new: train/b/a0.png, train/b/a1.jpg, train/b/a2.webp and 1 more"
             r"; gone: train/a/1.jpg, .* and 1 more; "
-            r"changed: train/a/0.png\); delete .*/folder/1\.0\.0 to prepare",
+            r"changed: train/a/0.png\); for a run that has begun put them back, .*"
+            r"; for a new one delete .*/folder/1\.0\.0 to prepare",
         ),
         (
             move_as_they_are,
@@ -77,7 +78,7 @@ def rename_class(root):
         ),
         (swap, r"\(changed: train/a/0.png, train/b/0.png\)"),
         (swap_of_one_size, r"\(changed: test/a/0.png\)"),
-        (replace_all, r"\(changed: .* and 3 more\); delete"),
+        (replace_all, r"\(changed: .* and 3 more\); for a run"),
         (rename_class, r"\(moved: test/a/0.png to test/c/0.png, "),
         (lambda root: os.remove(root / "test/a/0.png"), r"\(gone: test/a/0.png\)"),
         (

@@ -100,7 +100,21 @@ def test_a_chosen_part_is_taken_or_refused(opened):
             {"train": SOME, "test": [0, 7, 1]},
             r"split 'test', has the label 7, .*0 to 2",
         ),
-        ({"train": SOME, "extra": SOME}, "choose a set with 'train' and with 'test'"),
+        (
+            {"train": SOME, "extra": SOME},
+            "none of 'test', 'validation', 'val' to test on: set dataset.test_split to "
+            "one that has, of 'extra'",
+        ),
+        ({"train": SOME}, "to test on: choose a set that has a part to test on"),
+        (
+            {"train": SOME, "test": NONE, "eval": SOME},
+            "labels in 'test': set dataset.test_split to one that has, of 'eval'",
+        ),
+        # One of thousands, which is neither the first nor the last.
+        (
+            {"train": [*SOME * 200, -1, *SOME], "test": SOME},
+            "'train', has the label -1",
+        ),
         ({"test": SOME}, "has the splits test: choose a set"),
     ],
 )
@@ -112,6 +126,7 @@ def test_without_labels_nothing_begins(opened, labels, sentence):
 @pytest.mark.parametrize("kept", [2**20, 0])
 def test_one_that_was_not_looked_at_is_found_when_it_is_read(opened, monkeypatch, kept):
     """Also by the threads that read ahead, and where decoded images are not kept."""
+    monkeypatch.setattr(parts, "_ALL", 3)
     monkeypatch.setattr(parts, "_LOOKED_AT", 2)
     monkeypatch.setattr("ifnas_jax.data.source._KEEP_BYTES", kept)
     dataset, config = opened(train=[-1, *SOME, *SOME], test=SOME)
