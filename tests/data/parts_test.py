@@ -83,7 +83,7 @@ def test_the_first_part_with_labels_is_tested_on(opened, capsys, labels, taken):
 def test_a_chosen_part_is_taken_or_refused(opened):
     parts = {"train": SOME, "test": SOME, "validation": NONE, "extra": SOME}
     assert opened("extra", **parts)[0].test_split == "extra"
-    with pytest.raises(InputError, match=r"'validation': set dataset\.test_split to a"):
+    with pytest.raises(InputError, match=r"'validation': set dataset\.test_split to o"):
         opened("validation", **parts)
     for wrong in ("train", "tset"):
         with pytest.raises(InputError, match=rf"is '{wrong}'.*'test', 'validation'"):
