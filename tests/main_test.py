@@ -78,7 +78,7 @@ def test_other_derivations_read_gates_of_an_unpruned_search(
 ):
     changes = {"derive": derive, "jobs": "('search',)", "search.max_epochs": 0.3}
     changes["tensorboard"] = derive == "keep1"
-    finish(start(tiny_flags(tmp_path, **changes)))
+    assert main.main(tiny_flags(tmp_path, **changes)) == 0
     result = files.read_json(tmp_path / "result.json")
     rows = files.read_rows(tmp_path / "search" / "metrics.jsonl")
     events = list((tmp_path / "search").glob("events.out.tfevents*"))
@@ -93,7 +93,7 @@ def test_other_derivations_read_gates_of_an_unpruned_search(
     before = [(tmp_path / name).read_bytes() for name in names]
     for name in ("result.json", "search/architecture.json", "search/summary.json"):
         (tmp_path / name).unlink()
-    finish(start(tiny_flags(tmp_path, **changes)))
+    assert main.main(tiny_flags(tmp_path, **changes)) == 0
     assert [(tmp_path / name).read_bytes() for name in names] == before
     if derive == "target":
         assert result["target_met_by"] == "fallback"
