@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from matrices import CLASSES, Net
+from penalties import penalty
 
 from ifnas_jax import config as config_lib
 from ifnas_jax import training
@@ -86,31 +87,6 @@ def run(request):
     return Run(request.param)
 
 
-def log_shares(gates):
-    return jnp.log(1 + gates / gates.mean()).sum()
-
-
-def penalty(name, arch, now):
-    """Of the surviving pairs, which the masks say, node by node."""
-    total, squares = 0.0, []
-    if not arch:
-        return total
-    for s, stage in enumerate(now):
-        alphas = jax.nn.sigmoid(arch["alpha"][s])
-        for row in range(len(stage.active)):
-            on = stage.active[row]
-            edges = np.flatnonzero(on.any(axis=1))
-            squares.append(((alphas[row][on]) - 0.5) ** 2)
-            if name == "goldnas":
-                total += MU[0] * log_shares(alphas[row][on])
-            if name in ("ifnas", "dnas") and stage.learned[row]:
-                betas = jax.nn.sigmoid(arch["beta"][s][row])
-                total += MU[0] * log_shares(betas[edges])
-                for edge in edges:
-                    total += MU[1] * log_shares(alphas[row, edge][on[edge]])
-    return -10 * jnp.concatenate(squares).mean() if name == "fairdarts" else total
-
-
 def losses(run, index):
     """The loss on a batch, without and with the penalty, of (weights, α)."""
     now = run.now(index)
@@ -123,7 +99,7 @@ def losses(run, index):
         return -jnp.mean(logs[np.arange(BATCH), batch["label"]])
 
     def penalized(params, arch, batch):
-        return loss(params, arch, batch) + penalty(run.name, arch, now)
+        return loss(params, arch, batch) + penalty(run.name, arch, now, MU, jnp)
 
     return loss, penalized
 
