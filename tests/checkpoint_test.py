@@ -76,7 +76,7 @@ def test_a_storage_that_fails_leaves_the_checkpoints_alone(saved, monkeypatch):
     def fail(*_):
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
-    monkeypatch.setattr("ifnas_jax.checkpoint._read", fail)
+    monkeypatch.setattr("ifnas_jax.runtime.checkpoint._read", fail)
     with pytest.raises(StorageError, match=r"cannot read .*Input/output error"):
         restore(saved)
     monkeypatch.undo()
@@ -89,7 +89,7 @@ def test_what_the_system_says_is_found_in_what_tensorstore_raises(saved, monkeyp
     def fail(*_):
         raise ValueError("Error reading file: [os_error_code='5'] [spec='...']")
 
-    monkeypatch.setattr("ifnas_jax.checkpoint._read", fail)
+    monkeypatch.setattr("ifnas_jax.runtime.checkpoint._read", fail)
     with pytest.raises(StorageError, match=r"cannot read .*\(Input/output error\)"):
         restore(saved)
     monkeypatch.undo()

@@ -66,6 +66,25 @@ def pytest_unconfigure(config):
         config.compiled.cleanup()
 
 
+@pytest.fixture(scope="module")
+def compiles_soon():
+    """JAX leaves most optimizations out, here and in the processes that are started.
+
+    For files that compile for a few steps each, and compare only what was compiled
+    alike. Never together with `finished`, which is compared with runs of other files.
+    """
+    # JAX is imported when the cache is known: it reads that then.
+    import jax
+
+    name = "jax_disable_most_optimizations"
+    before = getattr(jax.config, name)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(name.upper(), "1")
+        jax.config.update(name, True)
+        yield
+        jax.config.update(name, before)
+
+
 @pytest.fixture(scope="session")
 def once(tmp_path_factory, worker_id):
     """A function: the folder of a name, which the first worker to ask for it fills.

@@ -20,9 +20,11 @@ SHORT = {
 }
 SEARCH = {**SHORT, "jobs": "('search',)"}
 
+pytestmark = pytest.mark.usefixtures("compiles_soon")
+
 
 @pytest.fixture(scope="module")
-def one(tiny_flags, tmp_path_factory):
+def one(tiny_flags, tmp_path_factory, compiles_soon):
     """A run of one process with two devices."""
     workdir = tmp_path_factory.mktemp("one") / "run"
     finish(start(tiny_flags(workdir, **SHORT), devices=2))

@@ -4,7 +4,6 @@ import subprocess
 import sys
 import types
 
-import jax
 import pytest
 
 from benchmarks import matrix
@@ -13,14 +12,8 @@ from ifnas_jax import main
 MODULE = [sys.executable, "-W", "error", "-m", "ifnas_jax.main"]
 
 
-@pytest.fixture(autouse=True)
-def compiles_soon(monkeypatch):
-    """Compiling is most of what a pair takes; it is compared with no other run."""
-    monkeypatch.setenv("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
-    before = jax.config.jax_disable_most_optimizations
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", before)
+# Compiling is most of what a pair takes, and it is compared with no other run.
+pytestmark = pytest.mark.usefixtures("compiles_soon")
 
 
 def here(command, **unused):

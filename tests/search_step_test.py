@@ -18,6 +18,8 @@ from ifnas_jax.search.step import initial_state, make_step
 
 BATCH, L = 8, 2
 
+pytestmark = pytest.mark.usefixtures("compiles_soon")
+
 
 def make_job(**changes):
     config = config_lib.default("mnist5k")
@@ -46,7 +48,7 @@ def make_batch(seed=0):
 
 
 @pytest.fixture(scope="module")
-def run():
+def run(compiles_soon):
     """The masks, and the states before and after each of 12 steps."""
     job, mu = make_job(), np.full(2, 0.5, np.float32)
     kept = list(job.net.space.full())

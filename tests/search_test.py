@@ -20,6 +20,8 @@ from ifnas_jax.training import IN_FLIGHT
 
 LOGS = ("metrics", "gates", "prunings", "candidates")
 
+pytestmark = pytest.mark.usefixtures("compiles_soon")
+
 
 class SmallNet(Net):
     pixels = 16

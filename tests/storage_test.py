@@ -163,7 +163,7 @@ def test_a_first_checkpoint_that_cannot_be_read_is_said_at_once(tmp_path, monkey
 
     with closing(Checkpoints(tmp_path)) as checkpoints:
         checkpoints.save(1, tree, {})
-        monkeypatch.setattr("ifnas_jax.checkpoint._read", lost)
+        monkeypatch.setattr("ifnas_jax.runtime.checkpoint._read", lost)
         checkpoints.save(2, tree, {})  # Only the first is read back.
     assert reads == []
     with (

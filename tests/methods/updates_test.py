@@ -29,6 +29,8 @@ SEARCH = {"momentum": 0.9, "weight_decay": 0.01, "clip": 0.5, "learning_rate": 0
 ARCH = {"arch_learning_rate": 0.3, "arch_momentum": 0.8, "arch_weight_decay": 0.02}
 ADAM = {"learning_rate": 0.05, "b1": 0.5, "b2": 0.999, "weight_decay": 0.1}
 
+pytestmark = pytest.mark.usefixtures("compiles_soon")
+
 
 def make_job(name):
     config = config_lib.default("mnist5k")
@@ -83,7 +85,7 @@ class Run:
 
 
 @pytest.fixture(scope="module", params=METHODS)
-def run(request):
+def run(request, compiles_soon):
     return Run(request.param)
 
 
