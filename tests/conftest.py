@@ -77,7 +77,7 @@ def compiles_soon():
     import jax
 
     name = "jax_disable_most_optimizations"
-    before = getattr(jax.config, name)
+    before = jax.config.read(name)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(name.upper(), "1")
         jax.config.update(name, True)
