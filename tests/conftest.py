@@ -83,6 +83,8 @@ def compiles_soon():
         jax.config.update(name, True)
         yield
         jax.config.update(name, before)
+        # What was compiled so is for nobody else.
+        jax.clear_caches()
 
 
 @pytest.fixture(scope="session")
