@@ -10,6 +10,9 @@ import time
 
 import pytest
 
+from ifnas_jax import compare, inspect
+from ifnas_jax.report import __main__ as report
+
 ROOT = pathlib.Path(__file__).parents[1]
 CONFIG = f"--config={ROOT}/configs/lchain4.py:mnist5k"
 
@@ -176,25 +179,28 @@ def test_a_platform_that_is_not_here_is_said_where_it_is_needed(
     assert not list(tmp_path.iterdir())
 
 
-def test_files_without_an_end_or_a_writer_are_refused_at_once(workdir, tmp_path):
+def test_files_without_an_end_or_a_writer_are_refused_at_once(
+    workdir, tmp_path, capsys
+):
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     file = workdir / "search" / "metrics.jsonl"
     file.unlink()
     os.mkfifo(file)
     cases = [
-        ("inspect", "--architecture=/dev/zero"),
-        ("inspect", f"--architecture={pipe}"),
-        ("inspect", f"--architecture={tmp_path}"),
-        ("inspect", "--config=/dev/zero"),
-        ("inspect", f"--config={pipe}"),
-        ("inspect", f"--config={tmp_path}"),
-        ("compare", workdir),
-        ("report", f"--workdir={workdir}"),
+        (inspect, "--architecture=/dev/zero"),
+        (inspect, f"--architecture={pipe}"),
+        (inspect, f"--architecture={tmp_path}"),
+        (inspect, "--config=/dev/zero"),
+        (inspect, f"--config={pipe}"),
+        (inspect, f"--config={tmp_path}"),
+        (compare, str(workdir)),
+        (report, f"--workdir={workdir}"),
     ]
-    for line in cases:
-        code, _, error = end(*line)
-        assert (code, error.count("\n")) == (2, 1), error
+    for module, argument in cases:
+        assert module.main([argument]) == 2
+        error = capsys.readouterr().err
+        assert error.count("\n") == 1, error
         assert error.endswith(".\n")
 
 

@@ -16,12 +16,14 @@ def contents(workdir):
     return {name: (pathlib.Path(workdir) / name).read_bytes() for name in SAME}
 
 
-def start(flags, devices=1, under=()):
+def start(flags, devices=1, under=(), script=None):
     """Starts a run whose warnings are errors, on so many CPU devices.
 
-    `under` is a command that runs it, such as one that sets limits.
+    `under` is a command that runs it, such as one that sets limits; `script` a file
+    that does so in place of the command line.
     """
-    command = [*under, sys.executable, "-W", "error", "-m", "ifnas_jax.main", *flags]
+    program = [script] if script else ["-m", "ifnas_jax.main"]
+    command = [*under, sys.executable, "-W", "error", *program, *flags]
     count = f"--xla_force_host_platform_device_count={devices}"
     return subprocess.Popen(
         command,
@@ -32,14 +34,14 @@ def start(flags, devices=1, under=()):
     )
 
 
-def start_together(*flags):
+def start_together(*flags, script=None):
     """Starts the processes of a run, each with its flags and one device."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     shared = [f"--coordinator=127.0.0.1:{port}", f"--processes={len(flags)}"]
     return [
-        start([*own, *shared, f"--process={process}"])
+        start([*own, *shared, f"--process={process}"], script=script)
         for process, own in enumerate(flags)
     ]
 

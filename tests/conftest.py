@@ -1,11 +1,17 @@
 """What tests share: the embedded digits, prepared once, and a run of seconds."""
 
+import fcntl
 import os
 import pathlib
+import shutil
 import tempfile
 
 import pytest
 from commands import finish, start
+from skips import (  # noqa: F401  (hooks)
+    pytest_make_collect_report,
+    pytest_runtest_makereport,
+)
 
 from ifnas_jax.runtime import tpu
 
@@ -13,6 +19,8 @@ from ifnas_jax.runtime import tpu
 tpu.keep_quiet()
 
 CACHE = "JAX_COMPILATION_CACHE_DIR"
+# JAX keeps what took a second; the many small programs of a run take long together.
+LEAST = "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"
 LCHAIN4 = pathlib.Path(__file__).parents[1] / "configs" / "lchain4.py"
 
 # A search of 3 precursors and 7 nodes that prunes several times in 150 steps, and a
@@ -49,6 +57,7 @@ def pytest_configure(config):
     if CACHE not in os.environ:
         config.compiled = tempfile.TemporaryDirectory()
         os.environ[CACHE] = config.compiled.name
+        os.environ.setdefault(LEAST, "0")
 
 
 def pytest_unconfigure(config):
@@ -57,28 +66,59 @@ def pytest_unconfigure(config):
         config.compiled.cleanup()
 
 
+@pytest.fixture(scope="module")
+def compiles_soon():
+    """JAX leaves most optimizations out, here and in the processes that are started.
+
+    For files that compile for a few steps each, and compare only what was compiled
+    alike. Never together with `finished`, which is compared with runs of other files.
+    """
+    # JAX is imported when the cache is known: it reads that then.
+    import jax
+
+    name = "jax_disable_most_optimizations"
+    before = jax.config.read(name)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(name.upper(), "1")
+        jax.config.update(name, True)
+        yield
+        jax.config.update(name, before)
+        # What was compiled so is for nobody else.
+        jax.clear_caches()
+
+
 @pytest.fixture(scope="session")
-def mnist5k_dir(tmp_path_factory):
+def once(tmp_path_factory, worker_id):
+    """A function: the folder of a name, which the first worker to ask for it fills.
+
+    Others wait until it is filled; then nobody may write to it.
+    """
+    base = tmp_path_factory.getbasetemp()
+    if worker_id != "master":
+        base = base.parent  # a worker's own is in that of all
+
+    def once(name, fill):
+        path, filled = base / "once" / name, base / "once" / f"{name}.filled"
+        path.parent.mkdir(exist_ok=True)
+        # Of a worker that dies, the system takes the lock.
+        with open(base / "once" / f"{name}.lock", "wb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not filled.exists():
+                shutil.rmtree(path, ignore_errors=True)
+                path.mkdir()
+                fill(path)
+                filled.touch()
+        return path
+
+    return once
+
+
+@pytest.fixture(scope="session")
+def mnist5k_dir(once):
     """A TFDS folder in which mnist5k is prepared; nobody may write to it."""
     from ifnas_jax.data.builder import prepared_builder
 
-    path = tmp_path_factory.mktemp("tfds")
-    prepared_builder("mnist5k", str(path))
-    return path
-
-
-@pytest.fixture
-def run_pair(mnist5k_dir, tmp_path):
-    """A function: the row of a method in a space, from search to retraining."""
-    from benchmarks import matrix
-
-    def run(method, space):
-        flags = [f"--config.dataset.data_dir={mnist5k_dir}"]
-        # It checks what is derived, and raises if the run fails.
-        row = matrix.run(method, space, str(tmp_path), flags)
-        return row
-
-    return run
+    return once("tfds", lambda path: prepared_builder("mnist5k", str(path)))
 
 
 @pytest.fixture(scope="session")
@@ -97,7 +137,11 @@ def tiny_flags(mnist5k_dir):
 
 
 @pytest.fixture(scope="session")
-def finished(tiny_flags, tmp_path_factory):
+def finished(tiny_flags, once):
     """An undisturbed run, which nobody may write to, and what it printed."""
-    workdir = tmp_path_factory.mktemp("run") / "a"
-    return workdir, finish(start(tiny_flags(workdir)))
+
+    def fill(path):
+        (path / "printed").write_text(finish(start(tiny_flags(path / "a"))), "utf-8")
+
+    path = once("run", fill)
+    return path / "a", (path / "printed").read_text("utf-8")

@@ -1,10 +1,12 @@
 """Several processes and devices: the same run, however it is spread."""
 
+import json
 import signal
 import time
 
 import numpy as np
 import pytest
+import refusals
 from commands import finish, start, start_together, wait_for_rows
 
 from ifnas_jax import files
@@ -18,9 +20,11 @@ SHORT = {
 }
 SEARCH = {**SHORT, "jobs": "('search',)"}
 
+pytestmark = pytest.mark.usefixtures("compiles_soon")
+
 
 @pytest.fixture(scope="module")
-def one(tiny_flags, tmp_path_factory):
+def one(tiny_flags, tmp_path_factory, compiles_soon):
     """A run of one process with two devices."""
     workdir = tmp_path_factory.mktemp("one") / "run"
     finish(start(tiny_flags(workdir, **SHORT), devices=2))
@@ -104,25 +108,6 @@ def test_a_run_goes_on_with_another_number_of_devices(one, tiny_flags, tmp_path)
     assert files.read_json(workdir / "result.json")["target_met_by"] is not None
 
 
-def test_what_takes_long_to_prepare_is_refused_by_all(tiny_flags, tmp_path):
-    workdir, empty = tmp_path / "run", tmp_path / "tfds"
-    names = {"dataset.data_dir": empty, "dataset.name": "fashion_mnist"}
-    flags = tiny_flags(workdir, **SHORT, **names)
-    for process in start_together(flags, flags):
-        assert "the processes of a run don't wait for that" in finish(process, code=2)
-    assert not workdir.exists() and not empty.exists()
-
-
-def test_processes_of_different_configs_are_refused(tiny_flags, tmp_path):
-    """They would train apart, each with its own updates, and nobody would notice."""
-    workdir = tmp_path / "run"
-    flags = [tiny_flags(workdir, **SHORT, seed=seed) for seed in (0, 1)]
-    for process in start_together(*flags):
-        last = finish(process, code=2).splitlines()[-1]
-        assert "process 1: it has another seed (1) than process 0 (0)" in last
-    assert not workdir.exists()
-
-
 def test_a_process_that_is_killed_ends_the_others_and_nothing_is_lost(
     one, tiny_flags, tmp_path
 ):
@@ -140,20 +125,35 @@ def test_a_process_that_is_killed_ends_the_others_and_nothing_is_lost(
     assert_alike(workdir, one, retrained=False)
 
 
-def test_a_refusal_in_one_process_ends_all(tiny_flags, mnist5k_dir, tmp_path):
-    """Only process 1 has anything to complain of: its data are half-written."""
-    workdir, broken = tmp_path / "run", tmp_path / "tfds"
+def test_what_one_process_can_not_use_is_refused_by_all(
+    tiny_flags, mnist5k_dir, tmp_path
+):
+    """Three cases in one pair of processes, the last of which ends them.
+
+    They would wait for what takes long to prepare; of different configs they would
+    train apart, each with its own updates, and nobody would notice; and where only
+    process 1 has anything to complain of, the other would wait for it.
+    """
+    workdir, empty, broken = (tmp_path / name for name in ("run", "tfds", "broken"))
     (version,) = (mnist5k_dir / "mnist5k").iterdir()
     (broken / "mnist5k" / version.name).mkdir(parents=True)
-    flags = [
-        tiny_flags(workdir, **SHORT),
-        tiny_flags(workdir, **SHORT, **{"dataset.data_dir": broken}),
+    unprepared = {"dataset.data_dir": empty, "dataset.name": "fashion_mnist"}
+    cases = [
+        [tiny_flags(workdir, **SHORT, **unprepared)] * 2,
+        [tiny_flags(workdir, **SHORT, seed=seed) for seed in (0, 1)],
+        [
+            tiny_flags(workdir, **SHORT),
+            tiny_flags(workdir, **SHORT, **{"dataset.data_dir": broken}),
+        ],
     ]
-    for process in start_together(*flags):
-        last = finish(process, code=2).splitlines()[-1]
-        assert "process 1: dataset.data_dir" in last
+    own = [[json.dumps(flags) for flags in each] for each in zip(*cases, strict=True)]
+    for process in start_together(*own, script=refusals.__file__):
+        *_, long, different, last = finish(process, code=2).splitlines()
+        assert "the processes of a run don't wait for that" in long
+        assert "process 1: it has another seed (1) than process 0 (0)" in different
+        assert last.startswith("ifnas_jax: process 1: dataset.data_dir")
         assert "half-written" in last
-    assert not workdir.exists()
+    assert not workdir.exists() and not empty.exists()
 
 
 # A shell of `srun --ntasks=4 --pty bash`.

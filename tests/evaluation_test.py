@@ -8,6 +8,7 @@ import sys
 import jax
 import numpy as np
 import pytest
+from jax.extend import backend
 
 from ifnas_jax import training
 from ifnas_jax.data.pipeline import eval_batches
@@ -62,17 +63,22 @@ def check(devices):
     assert result["top1"] * EXAMPLES == pytest.approx(right, abs=1e-6)
 
 
-def run(devices, *arguments):
-    env = {
-        **os.environ,
-        "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
-    }
-    return subprocess.Popen([sys.executable, __file__, *map(str, arguments)], env=env)
+def test_on_one_to_four_devices():
+    """In one process, which makes its devices anew."""
+    subprocess.run([sys.executable, __file__], check=True)
 
 
-@pytest.mark.parametrize("devices", [1, 2, 3, 4])
-def test_on_devices(devices):
-    assert run(devices, devices).wait() == 0
+def check_each_number():
+    for devices in (1, 2, 3, 4):
+        jax.config.update("jax_num_cpu_devices", devices)
+        check(devices)
+        backend.clear_backends()
+
+
+def start(devices, *cluster):
+    count = f"--xla_force_host_platform_device_count={devices}"
+    command = [sys.executable, __file__, *map(str, cluster)]
+    return subprocess.Popen(command, env={**os.environ, "XLA_FLAGS": count})
 
 
 @pytest.mark.parametrize("devices", [1, 2])
@@ -81,12 +87,14 @@ def test_on_two_processes(devices):
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     cluster = 2 * devices, f"127.0.0.1:{port}", 2
-    processes = [run(devices, *cluster, process) for process in range(2)]
+    processes = [start(devices, *cluster, process) for process in range(2)]
     assert [process.wait() for process in processes] == [0, 0]
 
 
 if __name__ == "__main__":
-    total, *cluster = sys.argv[1:]
-    if cluster:
-        distributed.start(Cluster(cluster[0], int(cluster[1]), int(cluster[2])))
-    check(int(total))
+    if sys.argv[1:]:
+        total, address, processes, process = sys.argv[1:]
+        distributed.start(Cluster(address, int(processes), int(process)))
+        check(int(total))
+    else:
+        check_each_number()

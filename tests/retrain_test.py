@@ -22,6 +22,8 @@ from ifnas_jax.runtime import distributed
 
 BATCH = 8
 
+pytestmark = pytest.mark.usefixtures("compiles_soon")
+
 
 def make_batch(seed):
     rng = np.random.default_rng(seed)
@@ -65,7 +67,7 @@ def flat(tree):
 
 
 @pytest.fixture(scope="module")
-def two(tmp_path_factory):
+def two(tmp_path_factory, compiles_soon):
     """States on two devices, by `sync_bn`."""
     path = tmp_path_factory.mktemp("two") / "two.npy"
     env = {**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=2"}

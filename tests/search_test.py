@@ -3,14 +3,13 @@
 import jax
 import numpy as np
 import pytest
-from jax.experimental.compilation_cache import compilation_cache
 from matrices import CLASSES, Net
 
 from ifnas_jax import config as config_lib
 from ifnas_jax import files
 from ifnas_jax.architecture import from_kept, load
 from ifnas_jax.data.source import Dataset
-from ifnas_jax.report.logs import CandidateLog
+from ifnas_jax.report.logs import CandidateLog, SearchLogs
 from ifnas_jax.run.workdir import Workdir
 from ifnas_jax.search import job as search_lib
 from ifnas_jax.search.derive import choose, is_pruned
@@ -21,19 +20,7 @@ from ifnas_jax.training import IN_FLIGHT
 
 LOGS = ("metrics", "gates", "prunings", "candidates")
 
-
-@pytest.fixture(scope="module", autouse=True)
-def compiled_once(tmp_path_factory):
-    """Every search compiles anew; equal programs shall be compiled once."""
-    before = jax.config.jax_compilation_cache_dir
-    use_cache(str(tmp_path_factory.mktemp("compiled")))
-    yield
-    use_cache(before)
-
-
-def use_cache(path):
-    jax.config.update("jax_compilation_cache_dir", path)
-    compilation_cache.reset_cache()
+pytestmark = pytest.mark.usefixtures("compiles_soon")
 
 
 class SmallNet(Net):
@@ -98,15 +85,16 @@ def test_interrupted_it_ends_with_the_same_bytes(
     config, dataset = make_config(method, **changes), make_dataset()
     run(config, dataset, tmp_path / "whole", SmallNet)
     expected = left_in(tmp_path / "whole")
-    # Between two checkpoints, and, with candidates, in the middle of them.
-    loops, end_of_loop = iter(range(5)), search_lib._end_loop
+    # At the end of a loop that has no checkpoint yet, and, with candidates, in the
+    # middle of them.
+    loops, write_gates = iter(range(5)), SearchLogs.write_gates
 
     def end(*arguments):
         if next(loops, None) is None:
             raise KeyboardInterrupt
-        return end_of_loop(*arguments)
+        write_gates(*arguments)
 
-    monkeypatch.setattr(search_lib, "_end_loop", end)
+    monkeypatch.setattr(SearchLogs, "write_gates", end)
     with pytest.raises(KeyboardInterrupt):
         run(config, dataset, tmp_path / "killed", SmallNet)
     monkeypatch.undo()
@@ -129,6 +117,30 @@ def test_interrupted_it_ends_with_the_same_bytes(
     assert len(expected) >= 4
 
 
+class Watched:
+    """An array that a step made, of which it is noted who reads it or waits for it.
+
+    It can do what the loop needs, so that nothing else is done with it unseen.
+    """
+
+    def __init__(self, array, read, waited):
+        self.array, self._read, self._waited = array, read, waited
+
+    def __array__(self, dtype=None, copy=None):
+        self._read()
+        return np.array(self.array, dtype)
+
+    def __float__(self):
+        return float(np.asarray(self))
+
+    def __int__(self):
+        return int(np.asarray(self))
+
+    def block_until_ready(self):
+        self._waited()
+        return self
+
+
 @pytest.mark.parametrize("curious", [None, "reads", "waits"])
 def test_steps_are_queued_between_two_rows_of_the_log(curious, tmp_path, monkeypatch):
     """Nothing is read, the last steps are not waited for, and only batches are sent.
@@ -136,42 +148,50 @@ def test_steps_are_queued_between_two_rows_of_the_log(curious, tmp_path, monkeyp
     The last two cases, in which somebody looks at each loss, must be noticed.
     """
     config = make_config("ifnas", **{"sampling.period": 4})
-    made, reads, waits = [], [], []
-    array, wait = type(jax.numpy.zeros(())), jax.block_until_ready
-    value, compile_steps = array._value, search_lib.compile_steps
+    made, reads, waits = [0], [], []
+    compile_steps = search_lib.compile_steps
 
-    def read(self):
-        reads.append(len(made))
-        return value.fget(self)
+    def watched(tree):
+        step = made[0]
 
-    def wait_for(tree):
-        waits.extend(len(made) - i for i, metrics in enumerate(made) if metrics is tree)
-        return wait(tree)
+        def watch(array):
+            return Watched(
+                array,
+                lambda: reads.append(made[0]),
+                lambda: waits.append(made[0] - step),
+            )
+
+        return jax.tree.map(watch, tree)
+
+    def plain(tree):
+        return jax.tree.map(lambda x: x.array if isinstance(x, Watched) else x, tree)
 
     def guarded(*arguments):
         compiled, seconds = compile_steps(*arguments)
 
-        def train(*arguments):
-            # The first step is given the state from the host. On a CPU this sees what
-            # is sent only; hence the others.
-            with jax.transfer_guard("disallow" if made else "allow"):
-                state, metrics = compiled.train(*arguments)
-            made.append(metrics)
+        def train(state, *others):
+            # The first step is given the state from the host. On a CPU the guard sees
+            # what is sent only; hence the arrays that are watched.
+            with jax.transfer_guard("disallow" if made[0] else "allow"):
+                state, metrics = compiled.train(plain(state), *others)
+            state, metrics = watched(state), watched(metrics)
+            made[0] += 1
             if curious == "reads":
                 float(metrics["loss"])
             if curious == "waits":
                 jax.block_until_ready(metrics)
             return state, metrics
 
-        return compiled._replace(train=train), seconds
+        def validate(state, masks):
+            return compiled.validate(plain(state), masks)
 
-    monkeypatch.setattr(array, "_value", property(read))
-    monkeypatch.setattr(jax, "block_until_ready", wait_for)
+        return Steps(train, validate), seconds
+
     monkeypatch.setattr(search_lib, "compile_steps", guarded)
     dataset = make_dataset()
     run(config, dataset, tmp_path / "run", SmallNet)
     period = make_search(config, dataset, SmallNet).schedule.period
-    assert len(reads) > len(made) // period > 3
+    assert len(reads) > made[0] // period > 3
     assert period > 1
     assert any(read % period for read in reads) == (curious == "reads")
     assert waits
@@ -229,5 +249,5 @@ def test_random_search_needs_no_super_network(tmp_path):
 
     run(config, make_dataset(), tmp_path, Untrained)
     job = make_search(config, make_dataset(), SmallNet)
-    expected = from_kept(job.net.space, job.method.draw(0), job.target)
+    expected = from_kept(job.net.space, job.method.draw(0), job.macro)
     assert load(tmp_path / "search" / "architecture.json") == expected

@@ -44,17 +44,23 @@ def colour() -> np.ndarray:
 
 
 @pytest.fixture(scope="session")
-def imagenet(tmp_path_factory):
+def imagenet(once):
     """A small imagenet2012 that TFDS prepared from its two tars; nobody may write.
 
     Returns its TFDS folder, and the bytes of each image in the tars by file name.
     """
     from ifnas_jax.data.builder import prepared_builder
 
-    path = tmp_path_factory.mktemp("imagenet")
-    images = official_tars.write_tars(path / "downloads" / "manual")
-    prepared_builder("imagenet2012", str(path))
-    return path, images
+    def fill(path):
+        images = official_tars.write_tars(path / "tfds" / "downloads" / "manual")
+        prepared_builder("imagenet2012", str(path / "tfds"))
+        (path / "images").mkdir()
+        for name, data in images.items():
+            (path / "images" / name).write_bytes(data)
+
+    path = once("imagenet", fill)
+    images = {file.name: file.read_bytes() for file in (path / "images").iterdir()}
+    return path / "tfds", images
 
 
 @pytest.fixture
@@ -64,14 +70,15 @@ def imagenet_config(imagenet) -> ml_collections.ConfigDict:
 
 
 @pytest.fixture(scope="session")
-def folder(tmp_path_factory):
+def folder(once):
     """A folder that is prepared; nobody may write to it."""
     from ifnas_jax.data.builder import prepared_builder
 
-    path = tmp_path_factory.mktemp("folder")
-    small_folders.draw(path)
-    prepared_builder("folder", str(path))
-    return path
+    def fill(path):
+        small_folders.draw(path)
+        prepared_builder("folder", str(path))
+
+    return once("folder", fill)
 
 
 @pytest.fixture

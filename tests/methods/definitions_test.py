@@ -2,6 +2,7 @@
 
 import jax
 import numpy as np
+import penalties
 import pytest
 
 from ifnas_jax import config as config_lib
@@ -103,32 +104,6 @@ def slow_weights(name, arch, masks, space, node_scale):
     return result
 
 
-def slow_log_shares(values):
-    return sum(np.log(1 + len(values) * x / sum(values)) for x in values)
-
-
-def slow_penalty(name, arch, masks):
-    total, squares = 0.0, []
-    for s, mask in enumerate(masks):
-        for row in range(len(mask.active)):
-            columns = edges_of(mask.active, row)
-            pairs = [(c, o) for c in columns for o in operators_of(mask.active, row, c)]
-            if name == "goldnas" and pairs:
-                gates = [sigmoid(arch["alpha"][s][row][pair]) for pair in pairs]
-                total += MU[0] * slow_log_shares(gates)
-            if name == "fairdarts":
-                for pair in pairs:
-                    squares.append((sigmoid(arch["alpha"][s][row][pair]) - 0.5) ** 2)
-            if name in ("ifnas", "dnas") and mask.learned[row] and pairs:
-                beta = [sigmoid(arch["beta"][s][row, c]) for c in columns]
-                total += MU[0] * slow_log_shares(beta)
-                for column in columns:
-                    ops = operators_of(mask.active, row, column)
-                    alpha = [sigmoid(arch["alpha"][s][row, column, o]) for o in ops]
-                    total += MU[1] * slow_log_shares(alpha)
-    return -10 * np.mean(squares) if squares else total
-
-
 def slow_gates(name, arch, kept):
     """Of each surviving pair: (β of its edge, its α, its strength)."""
     result = {}
@@ -162,6 +137,12 @@ def slow_gates(name, arch, kept):
     return result
 
 
+def definition_of(name, arch, masks):
+    """Of the penalty."""
+    arch = jax.tree.map(np.float64, arch)
+    return penalties.penalty(name, arch, masks, MU)
+
+
 CASES = [(name, space) for name in TRAINED for space in SPACES]
 
 
@@ -178,9 +159,8 @@ def test_weights_and_penalty_are_those_of_the_definition(name, space, node_scale
             for ours, theirs in zip(weights(arch, masks), expected, strict=True):
                 np.testing.assert_allclose(ours, theirs, rtol=2e-5, atol=1e-6)
             found = penalty(arch, masks, MU)
-            np.testing.assert_allclose(
-                found, slow_penalty(name, arch, masks), rtol=2e-5, atol=1e-7
-            )
+            expected = definition_of(name, arch, masks)
+            np.testing.assert_allclose(found, expected, rtol=2e-5, atol=1e-7)
 
 
 @pytest.mark.parametrize(("name", "space"), CASES)
@@ -209,9 +189,9 @@ def test_the_references_tell_the_methods_apart():
     # FairDARTS differs from GOLD-NAS in penalty and update.
     assert len({round(value, 6) for value in gates.values()}) == len(gates) - 1
     masks = one_step(make("dnas")[0], on, 1)
-    penalties = {name: slow_penalty(name, arch, masks) for name in gates}
-    assert penalties["fairdarts"] < 0 < penalties["goldnas"] != penalties["ifnas"]
-    assert {penalties[name] for name in ("darts", "pcdarts", "randomws")} == {0}
+    found = {name: definition_of(name, arch, masks) for name in gates}
+    assert found["fairdarts"] < 0 < found["goldnas"] != found["ifnas"]
+    assert {found[name] for name in ("darts", "pcdarts", "randomws")} == {0}
 
 
 @pytest.mark.parametrize("name", ["goldnas", "darts", "pcdarts", "fairdarts"])

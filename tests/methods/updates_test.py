@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from matrices import CLASSES, Net
+from penalties import penalty
 
 from ifnas_jax import config as config_lib
 from ifnas_jax import training
@@ -27,6 +28,8 @@ METHODS = ("ifnas", "dnas", "goldnas", "randomws", *BILEVEL)
 SEARCH = {"momentum": 0.9, "weight_decay": 0.01, "clip": 0.5, "learning_rate": 0.2}
 ARCH = {"arch_learning_rate": 0.3, "arch_momentum": 0.8, "arch_weight_decay": 0.02}
 ADAM = {"learning_rate": 0.05, "b1": 0.5, "b2": 0.999, "weight_decay": 0.1}
+
+pytestmark = pytest.mark.usefixtures("compiles_soon")
 
 
 def make_job(name):
@@ -82,33 +85,8 @@ class Run:
 
 
 @pytest.fixture(scope="module", params=METHODS)
-def run(request):
+def run(request, compiles_soon):
     return Run(request.param)
-
-
-def log_shares(gates):
-    return jnp.log(1 + gates / gates.mean()).sum()
-
-
-def penalty(name, arch, now):
-    """Of the surviving pairs, which the masks say, node by node."""
-    total, squares = 0.0, []
-    if not arch:
-        return total
-    for s, stage in enumerate(now):
-        alphas = jax.nn.sigmoid(arch["alpha"][s])
-        for row in range(len(stage.active)):
-            on = stage.active[row]
-            edges = np.flatnonzero(on.any(axis=1))
-            squares.append(((alphas[row][on]) - 0.5) ** 2)
-            if name == "goldnas":
-                total += MU[0] * log_shares(alphas[row][on])
-            if name in ("ifnas", "dnas") and stage.learned[row]:
-                betas = jax.nn.sigmoid(arch["beta"][s][row])
-                total += MU[0] * log_shares(betas[edges])
-                for edge in edges:
-                    total += MU[1] * log_shares(alphas[row, edge][on[edge]])
-    return -10 * jnp.concatenate(squares).mean() if name == "fairdarts" else total
 
 
 def losses(run, index):
@@ -123,7 +101,7 @@ def losses(run, index):
         return -jnp.mean(logs[np.arange(BATCH), batch["label"]])
 
     def penalized(params, arch, batch):
-        return loss(params, arch, batch) + penalty(run.name, arch, now)
+        return loss(params, arch, batch) + penalty(run.name, arch, now, MU, jnp)
 
     return loss, penalized
 

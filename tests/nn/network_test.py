@@ -13,6 +13,7 @@ from ifnas_jax.architecture import cost, from_kept
 from ifnas_jax.nn.network import Network
 from ifnas_jax.nn.supernet import Supernet
 from ifnas_jax.spaces import darts, goldnas, lchain
+from ifnas_jax.training import jit_once
 
 OWN = ("sep_conv_3x3", "my_operators:sep_conv_5x5")
 
@@ -149,8 +150,8 @@ def test_a_supernet_with_one_path_is_the_derived_network(space, cells, random_pa
     images = jax.random.normal(jax.random.key(1), (4, 28, 28, 1))
     active = [jnp.array(k) for k in kept]
     weights = [k.astype(jnp.float32) for k in active]
-    ours = jax.jit(net.apply)(params, weights, active, images)
-    (theirs, _), _ = jax.jit(
+    ours = jit_once(net.apply)(params, weights, active, images)
+    (theirs, _), _ = jit_once(
         lambda p, x: Network(architecture).apply(
             {"params": p}, x, train=True, mutable=["batch_stats"]
         )

@@ -14,6 +14,7 @@ from ifnas_jax.nn.ops import OPERATORS
 from ifnas_jax.nn.pairs import active_pairs
 from ifnas_jax.nn.supernet import Supernet, as_operator
 from ifnas_jax.spaces import darts, goldnas, lchain
+from ifnas_jax.training import jit_once
 
 MACRO = Macro(4, 5, 8, 1, "small")
 CELLS = Macro(4, 5, 8, 1, "small", cells=3)
@@ -30,7 +31,7 @@ NETS = {
 def case(request, random_params):
     """A super-network, its parameters and its compiled gradients."""
     net = NETS[request.param]
-    return net, random_params(net), jax.jit(gradients_of(net.apply))
+    return net, random_params(net), jit_once(gradients_of(net.apply))
 
 
 @pytest.fixture(scope="module")
@@ -62,8 +63,7 @@ def gradients_of(apply):
 def plain(case):
     """The gradients of the plain loop, compiled for a few runs."""
     apply = functools.partial(loop_over_the_graph, case[0])
-    quick = {"xla_backend_optimization_level": 0}
-    return jax.jit(gradients_of(apply), compiler_options=quick)
+    return jit_once(gradients_of(apply))
 
 
 @pytest.mark.parametrize("seed", range(2))
@@ -137,19 +137,24 @@ def test_active_params_are_those_of_the_active_pairs(case):
 @pytest.fixture(scope="module")
 def chain():
     net = NETS["lchain"]
-    return net, jax.jit(net.init)(jax.random.key(0))
+    return net, jit_once(net.init)(jax.random.key(0))
 
 
 def test_changing_masks_never_recompiles(chain, images):
-    net, params = chain
-    compiled = jax.jit(net.apply)
+    (net, params), traced = chain, []
+
+    def apply(params, weights, active, images):
+        traced.append(len(images))
+        return net.apply(params, weights, active, images)
+
+    compiled = jit_once(apply)
     for seed in range(4):
         active, weights = random_masks(net, seed, share=0.2 * (seed + 1))
         compiled(params, weights, active, images)
-    assert compiled._cache_size() == 1
-    # The counter does count: another batch size is another program.
+    assert traced == [6]
+    # Another batch size is another program.
     compiled(params, weights, active, images[:3])
-    assert compiled._cache_size() == 2
+    assert traced == [6, 3]
 
 
 @pytest.mark.parametrize(
@@ -195,15 +200,21 @@ def test_the_gradient_of_a_gate_is_the_same_by_way_of_the_last_norm(name, stride
     """And every operator but the identity takes that way, which spares a map."""
     module = OPERATORS[name](4, stride=stride)
     x = jax.random.normal(jax.random.key(0), (3, 6, 6, 4))
-    params = module.init(jax.random.key(1), x, train=True).get("params", {})
-    params = jax.tree.map(lambda p: p + 0.3, params)
+    init = jit_once(lambda x: module.init(jax.random.key(1), x, train=True))
+    params = jax.tree.map(lambda p: p + 0.3, init(x).get("params", {}))
     operator = as_operator(module)
-    y, pull = jax.vjp(operator.apply, params, x)
-    d_y = jax.random.normal(jax.random.key(2), y.shape)
-    arguments = params, pull(d_y)[0], y, d_y
-    plain = operator._replace(linear=None).inner(*arguments)
-    np.testing.assert_allclose(operator.inner(*arguments), plain, rtol=1e-4, atol=1e-4)
-    np.testing.assert_allclose(plain, jnp.vdot(y, d_y), rtol=1e-4, atol=1e-4)
+
+    @jit_once
+    def ways(params, x):
+        y, pull = jax.vjp(operator.apply, params, x)
+        d_y = jax.random.normal(jax.random.key(2), y.shape)
+        arguments = params, pull(d_y)[0], y, d_y
+        plain = operator._replace(linear=None)
+        return operator.inner(*arguments), plain.inner(*arguments), jnp.vdot(y, d_y)
+
+    ours, plain, expected = ways(params, x)
+    np.testing.assert_allclose(ours, plain, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(plain, expected, rtol=1e-4, atol=1e-4)
     assert (operator.linear is None) == (not params)
 
 
@@ -211,7 +222,7 @@ def test_bfloat16_compute_stays_near_float32(chain, images):
     net, params = chain
     active, weights = random_masks(net, 0)
     half = Supernet(net.space, net.macro, jnp.bfloat16)
-    expected = jax.jit(net.apply)(params, weights, active, images)
-    logits = jax.jit(half.apply)(params, weights, active, images)
+    expected = jit_once(net.apply)(params, weights, active, images)
+    logits = jit_once(half.apply)(params, weights, active, images)
     assert logits.dtype == jnp.float32
     np.testing.assert_allclose(logits, expected, atol=0.25)

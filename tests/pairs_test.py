@@ -1,0 +1,67 @@
+"""Methods in spaces, from search to retraining; `benchmarks.matrix` has all pairs."""
+
+import subprocess
+import sys
+import types
+
+import pytest
+
+from benchmarks import matrix
+from ifnas_jax import main
+
+MODULE = [sys.executable, "-W", "error", "-m", "ifnas_jax.main"]
+
+
+# Compiling is most of what a pair takes, and it is compared with no other run.
+pytestmark = pytest.mark.usefixtures("compiles_soon")
+
+
+def here(command, **unused):
+    """A run of the command line in this process, whose warnings are errors too."""
+    assert command[: len(MODULE)] == MODULE
+    code = main.main(command[len(MODULE) :])
+    return subprocess.CompletedProcess(command, code, "", "")
+
+
+@pytest.mark.parametrize(
+    ("method", "space", "alone"),
+    [
+        # As commands; the others save what starting one takes.
+        ("pcdarts", "darts_space", True),
+        ("ifnas", "goldnas_space", True),
+        ("randomws", "lchain4", True),
+        ("goldnas", "darts_space", False),
+        ("random", "goldnas_space", False),
+        ("dnas", "lchain1", False),
+        ("darts", "lchain6", False),
+        ("fairdarts", "lchain8", False),
+    ],
+)
+def test_pair_runs_and_meets_its_budget(
+    method, space, alone, mnist5k_dir, tmp_path, monkeypatch
+):
+    if not alone:
+        monkeypatch.setattr(matrix, "subprocess", types.SimpleNamespace(run=here))
+    flags = [f"--config.dataset.data_dir={mnist5k_dir}"]
+    # It checks what is derived, and raises if the run fails.
+    row = matrix.run(method, space, str(tmp_path), flags)
+    assert (row["method"], row["space"]) == (method, space)
+    assert 0 < row["top1"] <= 1
+
+
+def test_the_check_of_a_pair_can_fail(tmp_path):
+    from ifnas_jax.architecture import from_kept
+    from ifnas_jax.architecture.cost import Macro
+    from ifnas_jax.spaces.lchain import lchain
+
+    space = lchain(2, (2, 1, 1))
+    found = from_kept(space, space.full(), Macro(4, 10, 28, 1, "small"))
+    row = {"madds": found.cost().madds, "derive": "prune"}
+    matrix.check({**row, "target_madds": row["madds"]}, found)
+    for wrong in (
+        {"target_madds": row["madds"] - 1},
+        {"madds": row["madds"] + 1, "target_madds": 10**9},
+        {"derive": "keep1"},
+    ):
+        with pytest.raises(AssertionError):
+            matrix.check({**row, **wrong}, found)
