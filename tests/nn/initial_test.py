@@ -178,7 +178,7 @@ def test_a_search_begins_with_what_its_init_says(method):
 
 
 def test_a_retraining_begins_with_values_of_its_own():
-    config = make_config()
+    config = make_config(**{"dataset.image_size": 28})
     space = config_lib.space(config)
     found = from_kept(space, space.full(), config_lib.macro(config))
     network = retrain.make_network(config, found)
