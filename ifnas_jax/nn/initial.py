@@ -27,6 +27,11 @@ _CUT_DEVIATION = 0.87962566103423978
 _marking = contextvars.ContextVar("marking", default=False)
 
 
+def marking() -> bool:
+    """Whether `draw` traces an init, of which it keeps shapes and no value."""
+    return _marking.get()
+
+
 class _Mark(struct.PyTreeNode, nn.meta.AxisMetadata):
     """What an array shall hold: offset + scale · (a standard normal, cut at ±2).
 
@@ -65,7 +70,7 @@ def lecun_normal(key: jax.Array, shape: tuple[int, ...], dtype: Any = jnp.float3
 
     What it returns is for `Module.param`, and not to be computed with.
     """
-    if not _marking.get():
+    if not marking():
         return nn.initializers.lecun_normal()(key, shape, dtype)
     scale = math.prod(shape[:-1]) ** -0.5 / _CUT_DEVIATION
     return _Mark(jnp.zeros(shape, dtype), 0.0, scale)
@@ -74,7 +79,7 @@ def lecun_normal(key: jax.Array, shape: tuple[int, ...], dtype: Any = jnp.float3
 def full(shape: tuple[int, ...], value: float, dtype: Any = jnp.float32):
     """As `jnp.full`; for `Module.variable`."""
     array = jnp.full(shape, value, dtype)
-    return _Mark(array, value, 0.0) if _marking.get() else array
+    return _Mark(array, value, 0.0) if marking() else array
 
 
 def zeros(key: jax.Array, shape: tuple[int, ...], dtype: Any = jnp.float32):

@@ -32,7 +32,7 @@ class DepthwiseConv(nn.Module):
         shape = (self.size, self.size, 1, x.shape[-1])
         kernel = self.param("kernel", initial.lecun_normal, shape)
         kernel, x = kernel.astype(self.dtype), x.astype(self.dtype)
-        if self.is_initializing():
+        if initial.marking():
             # As in `BatchNorm`.
             return x[:, :: self.stride, :: self.stride]
         return depthwise_conv(x, kernel, self.stride)
@@ -73,16 +73,18 @@ class BatchNorm(nn.Module):
             for name, value in (("mean", 0.0), ("var", 1.0))
         ]
         x = x.astype(self.dtype)
-        if self.is_initializing():
+        if initial.marking():
             # Only the shape counts, and tracing is what a first state takes.
             return x
         if not train:
             mean, variance = (one.value for one in running)
             factor = scale * lax.rsqrt(variance + EPSILON)
             return ((x - mean) * factor + bias).astype(self.dtype)
-        y, *found = normalized(x, scale, bias, "batch" if self.sync else None)
-        for old, new in zip(running, found, strict=True):
-            old.value = MOMENTUM * old.value + (1 - MOMENTUM) * new
+        axis_name = "batch" if self.sync and not self.is_initializing() else None
+        y, *found = normalized(x, scale, bias, axis_name)
+        if not self.is_initializing():
+            for old, new in zip(running, found, strict=True):
+                old.value = MOMENTUM * old.value + (1 - MOMENTUM) * new
         return y
 
 
