@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.flatten_util import ravel_pytree
 from ml_collections import ConfigDict
 
 from ifnas_jax.architecture.masks import Masks
@@ -31,16 +32,17 @@ def init(
       scale: standard deviation.
       names: "beta", a logit per edge, and "alpha", one per (edge, operator).
     """
-    keys = jax.random.split(rng, (len(space.stages), 2))
-    shapes = [stage.valid().shape for stage in space.stages]
     tails = {"beta": (), "alpha": (len(space.operators),)}
-    return {
+    like = {
         name: tuple(
-            scale * jax.random.normal(key[list(tails).index(name)], shape + tails[name])
-            for key, shape in zip(keys, shapes, strict=True)
+            np.zeros(one.valid().shape + tails[name], np.float32)
+            for one in space.stages
         )
         for name in names
     }
+    # One draw for all: a program that draws each by itself takes longer to compile.
+    zeros, split = ravel_pytree(like)
+    return split(scale * jax.random.normal(rng, zeros.shape))
 
 
 def stage_weights(

@@ -10,6 +10,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from ifnas_jax.architecture.cost import Macro
+from ifnas_jax.nn import initial
 from ifnas_jax.nn.ops import BatchNorm, Conv, FactorizedReduce, Sep
 from ifnas_jax.nn.primitives import max_pool_3x3
 from ifnas_jax.spaces.graph import Space
@@ -124,7 +125,7 @@ class Classifier(nn.Module):
         x = nn.relu(BatchNorm(self.dtype, self.sync, name="norm")(x, train))
         # The mean and the logits in float32: half precision is felt there.
         x = x.astype(jnp.float32).mean(axis=(1, 2))
-        return nn.Dense(self.macro.num_classes, name="dense")(x)
+        return nn.Dense(self.macro.num_classes, **initial.LAYER, name="dense")(x)
 
 
 class CellStem(nn.Module):
@@ -178,7 +179,7 @@ class CellClassifier(nn.Module):
         """[batch, size3, size3, channels] to float32 logits [batch, classes]."""
         del train
         x = x.astype(jnp.float32).mean(axis=(1, 2))
-        return nn.Dense(self.macro.num_classes, name="dense")(x)
+        return nn.Dense(self.macro.num_classes, **initial.LAYER, name="dense")(x)
 
 
 class Auxiliary(nn.Module):
@@ -198,10 +199,12 @@ class Auxiliary(nn.Module):
         """[batch, size, size, channels] to float32 logits [batch, classes]."""
         if not self.macro.cells:
             x = max_pool_3x3(x)
-            x = nn.Conv(4 * self.macro.width, (1, 1), dtype=self.dtype)(x)
+            width = 4 * self.macro.width
+            x = nn.Conv(width, (1, 1), dtype=self.dtype, **initial.LAYER)(x)
         x = nn.avg_pool(nn.relu(x), (5, 5), strides=(2, 2), padding="VALID")
         x = Conv(128, 1, 1, self.dtype, self.sync, name="conv2")(x, train)
         x = nn.relu(x)
-        x = nn.Conv(768, (2, 2), padding="VALID", dtype=self.dtype, name="conv3")(x)
+        how = {"dtype": self.dtype, **initial.LAYER, "name": "conv3"}
+        x = nn.Conv(768, (2, 2), padding="VALID", **how)(x)
         x = nn.relu(x).astype(jnp.float32).reshape(x.shape[0], -1)
-        return nn.Dense(self.macro.num_classes, name="dense")(x)
+        return nn.Dense(self.macro.num_classes, **initial.LAYER, name="dense")(x)

@@ -10,6 +10,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jax import lax
 
+from ifnas_jax.nn import initial
 from ifnas_jax.nn.normalization import EPSILON, normalized
 from ifnas_jax.nn.primitives import depthwise_conv, pointwise_conv
 from ifnas_jax.operators.own import OwnOperator
@@ -29,9 +30,12 @@ class DepthwiseConv(nn.Module):
     def __call__(self, x):
         """[batch, height, width, channels] to [batch, h, w, channels]."""
         shape = (self.size, self.size, 1, x.shape[-1])
-        kernel = self.param("kernel", nn.initializers.lecun_normal(), shape)
-        kernel = kernel.astype(self.dtype)
-        return depthwise_conv(x.astype(self.dtype), kernel, self.stride)
+        kernel = self.param("kernel", initial.lecun_normal, shape)
+        kernel, x = kernel.astype(self.dtype), x.astype(self.dtype)
+        if initial.marking():
+            # As in `BatchNorm`.
+            return x[:, :: self.stride, :: self.stride]
+        return depthwise_conv(x, kernel, self.stride)
 
 
 class PointwiseConv(nn.Module):
@@ -44,7 +48,7 @@ class PointwiseConv(nn.Module):
     def __call__(self, x):
         """[batch, height, width, channels] to [batch, height, width, features]."""
         shape = (x.shape[-1], self.features)
-        kernel = self.param("kernel", nn.initializers.lecun_normal(), shape)
+        kernel = self.param("kernel", initial.lecun_normal, shape)
         return pointwise_conv(x.astype(self.dtype), kernel.astype(self.dtype))
 
 
@@ -62,13 +66,16 @@ class BatchNorm(nn.Module):
     def __call__(self, x, train: bool):
         """[..., channels] to the same shape."""
         shape = x.shape[-1:]
-        scale = self.param("scale", nn.initializers.ones, shape)
-        bias = self.param("bias", nn.initializers.zeros, shape)
+        scale = self.param("scale", initial.ones, shape)
+        bias = self.param("bias", initial.zeros, shape)
         running = [
-            self.variable("batch_stats", name, jnp.full, shape, value)
+            self.variable("batch_stats", name, initial.full, shape, value)
             for name, value in (("mean", 0.0), ("var", 1.0))
         ]
         x = x.astype(self.dtype)
+        if initial.marking():
+            # Only the shape counts, and tracing is what a first state takes.
+            return x
         if not train:
             mean, variance = (one.value for one in running)
             factor = scale * lax.rsqrt(variance + EPSILON)
@@ -105,6 +112,7 @@ class Conv(nn.Module):
             padding=((side, side), (side, side)),
             use_bias=False,
             dtype=self.dtype,
+            **initial.LAYER,
             name="conv",
         )(x)
         return BatchNorm(self.dtype, self.sync, name="norm")(x, train)

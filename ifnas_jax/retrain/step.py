@@ -6,11 +6,13 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from ml_collections import ConfigDict
 
 from ifnas_jax import training
 from ifnas_jax.architecture import Architecture
 from ifnas_jax.methods.schedule import retrain_rate
+from ifnas_jax.nn.initial import draw
 from ifnas_jax.nn.network import Network
 from ifnas_jax.runtime import distributed
 
@@ -39,27 +41,35 @@ def make_optimizer(config: ConfigDict, epoch: int):
 
 
 def initial_state(config: ConfigDict, network: Network, optimizer) -> State:
-    """The state at step 0, on the host."""
-    return jax.device_get(training.jit_once(make_init(config, network, optimizer))())
+    """The state at step 0, on the host; the same distributions as `make_init`'s."""
+    variables = draw(_init_of(network), _key(config))
+    return jax.device_get(_first(variables, optimizer))
 
 
 def make_init(config: ConfigDict, network: Network, optimizer) -> Callable[[], State]:
     """A function that makes the state at step 0; tracing it tells the shapes."""
+    init = _init_of(network)
+    return lambda: _first(init(_key(config)), optimizer)
+
+
+def _key(config: ConfigDict) -> jax.Array:
+    """Another stream than the search's of the same seed."""
+    return jax.random.split(jax.random.key(config.seed), 3)[2]
+
+
+def _init_of(network: Network) -> Callable[[jax.Array], Any]:
+    """Linen's init: (a key) -> variables."""
     macro = network.architecture.macro
     shape = (1, macro.image_size, macro.image_size, macro.channels)
+    # The sizes of the running statistics don't depend on the axis of `sync_bn`, which
+    # does not exist here.
+    local = network.clone(sync_bn=False)
+    return lambda rng: local.init(rng, jnp.zeros(shape), train=True)
 
-    def init():
-        # Another stream than the search's of the same seed.
-        rng = jax.random.split(jax.random.key(config.seed), 3)[2]
-        # The sizes of the running statistics don't depend on the axis of `sync_bn`,
-        # which does not exist here.
-        local = network.clone(sync_bn=False)
-        variables = local.init(rng, jnp.zeros(shape), train=True)
-        params, stats = variables["params"], variables["batch_stats"]
-        step = jnp.zeros((), jnp.int32)
-        return State(step, params, stats, optimizer.init(params))
 
-    return init
+def _first(variables: Any, optimizer) -> State:
+    params, stats = variables["params"], variables["batch_stats"]
+    return State(np.zeros((), np.int32), params, stats, optimizer.init(params))
 
 
 def make_step(config: ConfigDict, network: Network, optimizer) -> Callable:

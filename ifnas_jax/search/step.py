@@ -18,6 +18,7 @@ from ifnas_jax.data.pipeline import eval_batches, train_batches
 from ifnas_jax.data.source import Dataset
 from ifnas_jax.methods.interface import Method
 from ifnas_jax.methods.schedule import SearchSchedule, search_rate
+from ifnas_jax.nn.initial import draw
 from ifnas_jax.nn.supernet import Supernet
 from ifnas_jax.runtime import distributed
 from ifnas_jax.search import bilevel
@@ -70,27 +71,30 @@ def _optimizers(job: Search):
 
 
 def initial_state(job: Search) -> State:
-    """The state at step 0, on the host."""
-    return jax.device_get(training.jit_once(make_init(job))())
+    """The state at step 0, on the host; the same distributions as `make_init`'s."""
+    params_rng, arch_rng = _keys(job)
+    arch = training.jit_once(job.method.init)(arch_rng)
+    return jax.device_get(_first(job, draw(job.net.init, params_rng), arch))
 
 
 def make_init(job: Search) -> Callable[[], State]:
     """A function that makes the state at step 0; tracing it tells the shapes."""
-    # The third is retraining's.
-    params_rng, arch_rng, _ = jax.random.split(jax.random.key(job.config.seed), 3)
-    params_optimizer, arch_optimizer = _optimizers(job)
+    params_rng, arch_rng = _keys(job)
+    return lambda: _first(job, job.net.init(params_rng), job.method.init(arch_rng))
 
-    def init():
-        params, arch = job.net.init(params_rng), job.method.init(arch_rng)
-        return State(
-            jnp.zeros((), jnp.int32),
-            params,
-            arch,
-            params_optimizer.init(params),
-            arch_optimizer.init(arch),
-        )
 
-    return init
+def _keys(job: Search) -> tuple[jax.Array, jax.Array]:
+    """Of the parameters and of the architecture; the third is retraining's."""
+    params, arch, _ = jax.random.split(jax.random.key(job.config.seed), 3)
+    return params, arch
+
+
+def _first(job: Search, params: Any, arch: Any) -> State:
+    optimizers = _optimizers(job)
+    states = [
+        one.init(own) for one, own in zip(optimizers, (params, arch), strict=True)
+    ]
+    return State(np.zeros((), np.int32), params, arch, *states)
 
 
 def make_step(job: Search) -> Callable:

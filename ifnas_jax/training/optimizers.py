@@ -4,6 +4,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 
@@ -21,7 +22,9 @@ def masked_momentum(decay: float) -> optax.GradientTransformationExtraArgs:
     """
 
     def init(params):
-        return MaskedMomentumState(jax.tree.map(jnp.zeros_like, params))
+        # NumPy's, so that a first state needs no program.
+        zeros = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), params)
+        return MaskedMomentumState(zeros)
 
     def update(updates, state, params=None, *, active):
         del params

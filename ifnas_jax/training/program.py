@@ -17,7 +17,7 @@ from ifnas_jax.runtime import distributed
 IN_FLIGHT = 2
 
 # For a function that runs once: what counts is that it compiles soon. (On two CPU cores
-# a first state takes 6 s in place of 20 s.)
+# Linen's init of a network takes 6 s in place of 20 s.)
 jit_once = functools.partial(
     jax.jit, compiler_options={"xla_backend_optimization_level": 0}
 )
