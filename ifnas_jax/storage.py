@@ -64,7 +64,7 @@ def named(field: str, value: str | os.PathLike, checkpoints: bool = False) -> st
             "a folder of another name, such as a link in the home folder."
         )
     # TensorStore takes a backslash for a slash, and writes elsewhere.
-    if checkpoints and ("\\" in whole or not _is_utf8(whole)):
+    if checkpoints and ("\\" in whole or not is_utf8(whole)):
         raise InputError(
             f"{field} is {text!r}, but checkpoints can't be in {whole!r}: use a folder "
             "whose name is UTF-8 without a backslash."
@@ -72,7 +72,8 @@ def named(field: str, value: str | os.PathLike, checkpoints: bool = False) -> st
     return expanded
 
 
-def _is_utf8(text: str) -> bool:
+def is_utf8(text: str) -> bool:
+    """Whether a name can be written as UTF-8."""
     return text.encode(errors="replace").decode() == text
 
 
@@ -105,14 +106,10 @@ def _has_client() -> bool:
 
 
 def check_reached(field: str, path: str) -> None:
-    """Refuses a bucket that nothing can be read of, before anything else is done.
-
-    Args:
-      field: what names the path, for the error.
-      path: as `named` returns it.
+    """Refuses a bucket of which the client can't say what is there.
 
     Raises:
-      InputError: its client can't say what is there.
+      InputError: it can't; `field` is what named the path.
     """
     try:
         if in_bucket(path):

@@ -177,16 +177,12 @@ def _is_image(name: str) -> bool:
 def _class_name(folder: str) -> str:
     """Composed; TFDS, which writes one a line and strips it, has to keep it."""
     name = os.path.basename(folder)
-    if name != name.strip() or len(name.splitlines()) > 1 or not _is_utf8(name):
+    if name != name.strip() or len(name.splitlines()) > 1 or not storage.is_utf8(name):
         raise InputError(
             f"dataset.data_dir: the folder {folder!r} can't name a class; rename "
             "it to one line of UTF-8 that neither begins nor ends with a blank."
         )
     return composed(name)
-
-
-def _is_utf8(name: str) -> bool:
-    return name.encode(errors="replace").decode() == name
 
 
 def _list_class(folder: str) -> list[tuple[File, storage.Facts]]:
@@ -217,7 +213,7 @@ def _check_entries(entries: Sequence[tuple[File, storage.Facts]]) -> None:
         "mend or remove it",
     )
     _refuse(
-        [ascii(file.path) for file, _ in entries if not _is_utf8(file.name)],
+        [ascii(file.path) for file, _ in entries if not storage.is_utf8(file.name)],
         "a name is not UTF-8",
         "rename it",
     )
