@@ -37,7 +37,9 @@ from ifnas_jax.data.source import Dataset
 from ifnas_jax.methods import METHODS
 from ifnas_jax.nn import macro as macro_parts
 from ifnas_jax.nn.supernet import Supernet
+from ifnas_jax.run.workdir import Workdir
 from ifnas_jax.search.job import search
+from ifnas_jax.search.make import make_search
 
 NODES, PRECURSORS = (4, 4, 4), 4
 # An image has 4 × 4 values: half are signal, half noise, both from -RANGE to RANGE.
@@ -189,7 +191,9 @@ def recovered(variant: str, seed: int, noise: float = 1.0, **changes) -> list[bo
     config.dtype = "float32"
     data = [Examples(count, noise, seed) for count in (3600, 400, 400)]
     with tempfile.TemporaryDirectory() as workdir:
-        search(config, Dataset(HALF, *data), workdir, PlantedSupernet)
+        dataset = Dataset(HALF, *data)
+        job = make_search(config, dataset, PlantedSupernet)
+        search(job, dataset, Workdir(workdir))
         found = load(os.path.join(workdir, "search", "architecture.json"))
     return [
         {edge.src for edge in stage.inputs(node)} == {node - 1}

@@ -16,7 +16,7 @@ def _told(nodeid, report):
         report.outcome = "failed"
         report.longrepr = (
             f"{nodeid} must not be skipped in CI ({reason}); install what it needs: "
-            "the extras test and onnx of setup.cfg, onnxruntime, or Chromium; or list "
+            "the extras test and interop of setup.cfg, or Chromium; or list "
             "it in tests/skips.py."
         )
     return report
