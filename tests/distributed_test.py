@@ -24,11 +24,13 @@ pytestmark = pytest.mark.usefixtures("compiles_soon")
 
 
 @pytest.fixture(scope="module")
-def one(tiny_flags, tmp_path_factory, compiles_soon):
-    """A run of one process with two devices."""
-    workdir = tmp_path_factory.mktemp("one") / "run"
-    finish(start(tiny_flags(workdir, **SHORT), devices=2))
-    return workdir
+def one(tiny_flags, once, compiles_soon):
+    """A run of one process with two devices; nobody may write to it."""
+
+    def fill(path):
+        finish(start(tiny_flags(path / "run", **SHORT), devices=2))
+
+    return once("two_devices", fill) / "run"
 
 
 def pairs(workdir, other, log):
