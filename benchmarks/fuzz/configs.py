@@ -217,7 +217,7 @@ def _check_numbers(config) -> None:
             if isinstance(number, float):
                 assert abs(number) < float(np.finfo(np.float32).max), name
             if isinstance(value, int | float) and not isinstance(value, bool):
-                assert name in ranges.RANGES, name
+                assert name in {**ranges.RANGES, **ranges.CHOICES}, name
     stored = json.loads(config_lib.to_json(config), parse_constant=_refuse)
     assert config_lib.differences(config, stored) == []
 
