@@ -87,7 +87,10 @@ def test_partial_channels_take_it_where_a_cell_reduces():
 
 def test_pricing_starts_no_device():
     """So that processes can be connected after it."""
-    code = f"from ifnas_jax import cost; print(cost.operator_cost({OWN!r}, 4, 2, 2))"
+    priced = f"f({OWN!r}, 4, 2, 2)"
+    code = (
+        f"from ifnas_jax.architecture.cost import operator_cost as f; print({priced})"
+    )
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", code],
         env={**os.environ, "JAX_PLATFORMS": "none"},
