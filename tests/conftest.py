@@ -4,6 +4,7 @@ import fcntl
 import os
 import pathlib
 import shutil
+import signal
 import tempfile
 
 import pytest
@@ -54,6 +55,9 @@ TINY = {
 
 def pytest_configure(config):
     """What several tests compile is compiled once, by workers and runs alike."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # As in the background of a script: what tests start would not hear Ctrl-C.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     if CACHE not in os.environ:
         config.compiled = tempfile.TemporaryDirectory()
         os.environ[CACHE] = config.compiled.name
