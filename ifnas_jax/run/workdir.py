@@ -20,7 +20,7 @@ class JobFiles:
 
 
 class Workdir:
-    """The folder of a run, and what is in it; `docs/reports.md` lists the files."""
+    """The folder of a run, and what is in it; README.md lists the files."""
 
     def __init__(self, path: str | os.PathLike):
         """Makes nothing.
