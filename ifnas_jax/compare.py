@@ -33,11 +33,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     arguments = parser.parse_args(argv)
     try:
-        html = arguments.html and storage.named("--html", arguments.html)
+        html = arguments.html and storage.reached("--html", arguments.html)
         if html:
             _check_name(html)
-            storage.check_reached("--html", html)
-        runs = [read_run(workdir, "RUN") for workdir in arguments.runs]
+        runs = [read_run(storage.reached("RUN", run)) for run in arguments.runs]
         comparison.check_comparable(runs)
         print(_table(runs))
         if html:

@@ -106,9 +106,7 @@ def export(
         format, or the folder exists or can't be written.
     """
     workdir = storage.named("--workdir", workdir, checkpoints=weights)
-    out = storage.named("--out", out)
-    storage.check_reached("--workdir", workdir)
-    storage.check_reached("--out", out)
+    out = storage.reached("--out", out)
     found = load_found(workdir)
     if os.path.lexists(out) or storage.exists(out):
         raise InputError(f"--out {out!r} exists; name a new folder.")

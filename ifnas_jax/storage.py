@@ -73,7 +73,7 @@ def named(field: str, value: str | os.PathLike, checkpoints: bool = False) -> st
 
 
 def is_utf8(text: str) -> bool:
-    """Whether a name can be written as UTF-8."""
+    """Whether a name is UTF-8."""
     return text.encode(errors="replace").decode() == text
 
 
@@ -105,12 +105,9 @@ def _has_client() -> bool:
         return False
 
 
-def check_reached(field: str, path: str) -> None:
-    """Refuses a bucket of which the client can't say what is there.
-
-    Raises:
-      InputError: it can't; `field` is what named the path.
-    """
+def reached(field: str, value: str | os.PathLike, checkpoints: bool = False) -> str:
+    """`named`; an InputError too where a bucket's client can't say what is there."""
+    path = named(field, value, checkpoints)
     try:
         if in_bucket(path):
             exists(path)
@@ -120,6 +117,7 @@ def check_reached(field: str, path: str) -> None:
             "its name, the credentials and the network, or mount the bucket as a "
             "folder and name that."
         ) from error
+    return path
 
 
 def in_bucket(path: str | os.PathLike) -> bool:

@@ -155,7 +155,7 @@ def commands_on(bucket, workdir):
             prepare.replace("mnist5k", "folder"),
             "dataset.data_dir",
         ),
-        "export": (export.main, f"--workdir={bucket} --out=q", "--workdir"),
+        "export": (export.main, f"--workdir={bucket} --out=q", "workdir"),
         "export's out": (
             export.main,
             f"--workdir={workdir} --out={bucket}/q --weights=none",

@@ -66,8 +66,7 @@ def prepared_builder(
     """
     source = IMAGENET if name == IMAGENET100 else name
     if data_dir:
-        data_dir = storage.named("dataset.data_dir", data_dir)
-        storage.check_reached("dataset.data_dir", data_dir)
+        data_dir = storage.reached("dataset.data_dir", data_dir)
     builder = _find(source, data_dir, prepare)
     _check_features(builder)
     if not builder.data_path.exists():

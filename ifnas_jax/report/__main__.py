@@ -9,7 +9,7 @@ pages to be made again.
 import sys
 from collections.abc import Sequence
 
-from ifnas_jax import command
+from ifnas_jax import command, storage
 from ifnas_jax.command import make_parser
 from ifnas_jax.errors import InputError
 from ifnas_jax.report.write import write_report
@@ -23,7 +23,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     arguments = parser.parse_args(argv)
     try:
-        page = write_report(arguments.workdir)
+        page = write_report(storage.reached("--workdir", arguments.workdir))
     except InputError as error:
         print(f"report: {error}", file=sys.stderr)
         return 2

@@ -106,18 +106,16 @@ class Run:
         return from_kept(self.space, kept, self.macro)
 
 
-def read_run(workdir: str | os.PathLike, field: str = "--workdir") -> Run:
+def read_run(workdir: str | os.PathLike) -> Run:
     """Reads a workdir.
 
     Args:
       workdir: of a run, which may be going on.
-      field: what named it, for errors.
 
     Raises:
       InputError: it is the folder of no run, or a file in it is damaged.
     """
-    workdir = Workdir(storage.named(field, workdir))
-    storage.check_reached(field, workdir.path)
+    workdir = Workdir(storage.named("workdir", workdir))
     path = workdir.config
     if not storage.is_file(path):
         raise InputError(

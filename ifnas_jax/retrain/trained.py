@@ -44,8 +44,7 @@ def load_found(workdir: str | os.PathLike) -> Found:
     Raises:
       InputError: the folder is no run's, or the search is not done.
     """
-    workdir = Workdir(storage.named("workdir", workdir))
-    storage.check_reached("workdir", workdir.path)
+    workdir = Workdir(storage.reached("workdir", workdir))
     if not storage.is_file(workdir.config):
         raise InputError(
             f"workdir {workdir!r} is no run: it has no config.json; name the folder of "
