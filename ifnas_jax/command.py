@@ -69,7 +69,7 @@ def run(name: str, main: Callable[[], int], answers: bool = True) -> int:
     return 4
 
 
-def describe(error: OSError, path: str) -> str:
+def unusable(error: OSError, path: str) -> str:
     """A system's error in one sentence; `path` is what was asked for."""
     where = error.filename or path
     return (

@@ -45,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"compare: {error}", file=sys.stderr)
         return 2
     except OSError as error:
-        print(f"compare: {command.describe(error, arguments.runs[0])}", file=sys.stderr)
+        print(f"compare: {command.unusable(error, arguments.runs[0])}", file=sys.stderr)
         return 4
     return 0
 

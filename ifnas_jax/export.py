@@ -38,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"export: {error}", file=sys.stderr)
         return 2
     except OSError as error:
-        print(f"export: {command.describe(error, arguments.out)}", file=sys.stderr)
+        print(f"export: {command.unusable(error, arguments.out)}", file=sys.stderr)
         return 4
     print(f"{arguments.out} holds the network; its README.md says how to use it.")
     return 0

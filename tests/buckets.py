@@ -51,7 +51,7 @@ class FolderBackend(backend._OsPathBackend):
         return [f"gs://{os.path.relpath(place, self.root)}" for place in found]
 
     def walk(self, top, **kwargs):
-        raise NotImplementedError
+        raise AssertionError("a bucket is listed folder by folder")
 
     def exists(self, path):
         return super().exists(self._at(path))

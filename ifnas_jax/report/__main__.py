@@ -28,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"report: {error}", file=sys.stderr)
         return 2
     except OSError as error:
-        print(f"report: {command.describe(error, arguments.workdir)}", file=sys.stderr)
+        print(f"report: {command.unusable(error, arguments.workdir)}", file=sys.stderr)
         return 4
     print(page)
     return 0

@@ -157,68 +157,66 @@ def assert_close(found, expected):
         np.testing.assert_allclose(ours, theirs, rtol=2e-4, atol=2e-5)
 
 
+def moved_arch(run, index, arch, gradient, moments):
+    """The architecture after a step, and the moments of its optimizer."""
+    on = on_of(run, index, arch)
+    # Adam's steps so far, this one too; none while the weights move alone.
+    moving, count = index >= BETA, max(index + 1 - BETA, 1)
+
+    def adam(a, g, m, v, on):
+        g = g + ADAM["weight_decay"] * a
+        m = np.where(moving, 0.5 * m + 0.5 * g, m)
+        v = np.where(moving, 0.999 * v + 0.001 * g**2, v)
+        scale = np.sqrt(v / (1 - 0.999**count)) + 1e-8
+        return m, v, np.where(on, a - 0.05 * m / (1 - 0.5**count) / scale, a)
+
+    def sgd(a, g, m, unused, on):
+        m = np.where(on, 0.8 * m + g + 0.02 * a, m)
+        return m, unused, np.where(on, a - 0.3 * m, a)
+
+    rule = adam if run.name in BILEVEL else sgd
+    *moments, moved = unzip(jax.tree.map(rule, arch, gradient, *moments, on), 3)
+    return moments, moved
+
+
+def moved_params(run, index, params, gradient, trace, rate):
+    """The weights after a step, the running sum, and the gradient's norm."""
+    norm = np.sqrt(sum((g**2).sum() for g in jax.tree.leaves(gradient)))
+    active = {
+        "stem": True,
+        "classifier": True,
+        "stages": [stage.active[..., None, None] for stage in run.now(index)],
+    }
+
+    def accumulate(w, g, t, on):
+        return np.where(on, 0.9 * t + g * min(1, 0.5 / norm) + 0.01 * w, t)
+
+    trace = jax.tree.map(accumulate, params, gradient, trace, active)
+    moved = jax.tree.map(
+        lambda w, t, on: np.where(on, w - rate * t, w), params, trace, active
+    )
+    return moved, trace, norm
+
+
 def test_updates_are_those_of_numpy(run):
-    first = run.states[0]
+    first, norms = run.states[0], []
     trace = jax.tree.map(np.zeros_like, first.params)
     moments = [jax.tree.map(np.zeros_like, first.arch) for _ in range(2)]
-    rate_of, count = 0.2 / run.job.schedule.total, 0
-    norms = []
     assert run.job.schedule.beta == BETA
     for index in range(STEPS):
         before, after = run.states[index], run.states[index + 1]
-        rate = 0.2 - rate_of * index
+        rate = 0.2 * (1 - index / run.job.schedule.total)
         gradient = arch_gradient(run, index, before, rate, trace)
-        on = on_of(run, index, before.arch)
-        if run.name in BILEVEL:
-            moving = index >= BETA
-            count += moving
-
-            def adam(a, g, m, v, on, moving=moving, count=count):
-                g = g + ADAM["weight_decay"] * a
-                m = np.where(moving, 0.5 * m + 0.5 * g, m)
-                v = np.where(moving, 0.999 * v + 0.001 * g**2, v)
-                scale = np.sqrt(v / (1 - 0.999 ** max(count, 1))) + 1e-8
-                step = 0.05 * m / (1 - 0.5 ** max(count, 1)) / scale
-                return m, v, np.where(on, a - step, a)
-
-            results = jax.tree.map(adam, before.arch, gradient, *moments, on)
-            *moments, expected = unzip(results, 3)
-        else:
-
-            def sgd(a, g, m, on):
-                m = np.where(on, 0.8 * m + g + 0.02 * a, m)
-                return m, np.where(on, a - 0.3 * m, a)
-
-            results = jax.tree.map(sgd, before.arch, gradient, moments[0], on)
-            moments[0], expected = unzip(results, 2)
-        assert_close(after.arch, expected)
-
+        moments, arch = moved_arch(run, index, before.arch, gradient, moments)
+        assert_close(after.arch, arch)
         # The weights of a bi-level method see the architecture that has moved.
         arch = after.arch if run.name in BILEVEL else before.arch
         loss, _ = losses(run, index)
         gradient = jax.grad(loss)(before.params, arch, run.batch(index))
-        norm = np.sqrt(sum((g**2).sum() for g in jax.tree.leaves(gradient)))
+        params, trace, norm = moved_params(
+            run, index, before.params, gradient, trace, rate
+        )
         norms.append(norm)
-        active = {
-            "stem": True,
-            "classifier": True,
-            "stages": [stage.active[..., None, None] for stage in run.now(index)],
-        }
-        trace = jax.tree.map(
-            lambda w, g, t, on, norm=norm: np.where(
-                on, 0.9 * t + g * min(1, 0.5 / norm) + 0.01 * w, t
-            ),
-            before.params,
-            gradient,
-            trace,
-            active,
-        )
-        params = jax.tree.map(
-            lambda w, t, on, rate=rate: np.where(on, w - rate * t, w),
-            before.params,
-            trace,
-            active,
-        )
         assert_close(after.params, params)
     assert max(norms) > 0.5  # some gradients were clipped
 

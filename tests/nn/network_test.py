@@ -12,6 +12,7 @@ from networks import random_architecture, shapes
 from ifnas_jax.architecture import cost, from_kept
 from ifnas_jax.nn.network import Network
 from ifnas_jax.nn.supernet import Supernet
+from ifnas_jax.operators.own import madds
 from ifnas_jax.spaces import darts, goldnas, lchain
 from ifnas_jax.training import jit_once
 
@@ -20,31 +21,6 @@ OWN = ("sep_conv_3x3", "my_operators:sep_conv_5x5")
 
 def count_params(tree):
     return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(tree))
-
-
-def count_madds(jaxpr):
-    """Multiply-adds of convolutions and matrix products, on the native path."""
-    total = 0
-    for equation in jaxpr.eqns:
-        name, params = equation.primitive.name, equation.params
-        if name == "conv_general_dilated":
-            (kernel,) = [equation.invars[1].aval.shape]
-            spec = params["dimension_numbers"].rhs_spec
-            taps = math.prod(kernel) // kernel[spec[0]]
-            total += math.prod(equation.outvars[0].aval.shape) * taps
-        elif name == "dot_general":
-            (contracted, _), _ = params["dimension_numbers"]
-            depth = math.prod(equation.invars[0].aval.shape[i] for i in contracted)
-            total += math.prod(equation.outvars[0].aval.shape) * depth
-        elif name == "cond":
-            # `platform_dependent`: the branch that is no CPU has the convolution.
-            total += max(count_madds(b.jaxpr) for b in params["branches"])
-        else:
-            for value in params.values():
-                inner = getattr(value, "jaxpr", value)
-                if hasattr(inner, "eqns"):
-                    total += count_madds(inner)
-    return total
 
 
 MACROS = (
@@ -65,7 +41,7 @@ def assert_cost_is_built(architecture):
     assert architecture.cost().params == count_params(variables["params"])
     apply = lambda v, x: Network(architecture).apply(v, x, train=False)  # noqa: E731
     jaxpr = jax.make_jaxpr(apply)(variables, images)
-    assert architecture.cost().madds == count_madds(jaxpr.jaxpr)
+    assert architecture.cost().madds == madds(jaxpr.jaxpr)
 
 
 @pytest.mark.parametrize(
