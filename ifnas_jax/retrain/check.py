@@ -1,9 +1,5 @@
 """What of a retraining is refused before anything is written."""
 
-import zlib
-from collections.abc import Mapping
-from typing import Any
-
 from ml_collections import ConfigDict
 
 from ifnas_jax import config as config_lib
@@ -66,26 +62,3 @@ def check_architecture(
                 f"{fields.get(name, f'dataset.{name}')} is {want!r}, but {path} is of "
                 f"{have!r}; set the field to that, or the architecture's macro."
             )
-
-
-def checksum_of(path: str) -> int:
-    """Of an `architecture.json`: what is trained goes with the one that reads it."""
-    return zlib.crc32(storage.read_bytes(path))
-
-
-def check_trained(checksum: int, facts: Mapping[str, Any], where: str) -> None:
-    """Refuses what was trained for another architecture.
-
-    Args:
-      checksum: of the workdir's architecture.
-      facts: of a checkpoint or a summary; its "architecture" is a checksum.
-      where: what they are of, for the message.
-
-    Raises:
-      InputError: the checksums differ.
-    """
-    if facts["architecture"] != checksum:
-        raise InputError(
-            f"search/architecture.json is not the one that {where} was trained for; "
-            "restore it, or remove the folder retrain/ to train the new one."
-        )

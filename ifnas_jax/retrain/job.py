@@ -19,7 +19,6 @@ from ifnas_jax.methods.schedule import retrain_steps
 from ifnas_jax.nn.network import Network
 from ifnas_jax.report.logs import MetricsLog
 from ifnas_jax.report.progress import Progress
-from ifnas_jax.retrain.check import check_trained, checksum_of
 from ifnas_jax.retrain.step import (
     State,
     initial_state,
@@ -27,6 +26,7 @@ from ifnas_jax.retrain.step import (
     make_optimizer,
     make_step,
 )
+from ifnas_jax.retrain.trained import check_trained, checksum_of
 from ifnas_jax.run.workdir import Workdir
 from ifnas_jax.runtime import distributed
 from ifnas_jax.runtime.checkpoint import Checkpoints, check_finite

@@ -1,6 +1,8 @@
 """What a finished run leaves: the architecture it found, and the trained network."""
 
 import os
+import zlib
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ml_collections import ConfigDict
@@ -82,7 +84,6 @@ def load_trained(workdir: str | os.PathLike) -> Trained:
     # JAX is imported only when there is something to load.
     import jax
 
-    from ifnas_jax.retrain.check import check_trained, checksum_of
     from ifnas_jax.retrain.step import make_init, make_network, make_optimizer
     from ifnas_jax.runtime import devices
     from ifnas_jax.runtime.checkpoint import read_step
@@ -123,3 +124,26 @@ def _read_config(path: str) -> ConfigDict:
             "restore it."
         ) from error
     return config
+
+
+def checksum_of(path: str) -> int:
+    """Of an `architecture.json`: what is trained goes with the one that reads it."""
+    return zlib.crc32(storage.read_bytes(path))
+
+
+def check_trained(checksum: int, facts: Mapping[str, Any], where: str) -> None:
+    """Refuses what was trained for another architecture.
+
+    Args:
+      checksum: of the workdir's architecture.
+      facts: of a checkpoint or a summary; its "architecture" is a checksum.
+      where: what they are of, for the message.
+
+    Raises:
+      InputError: the checksums differ.
+    """
+    if facts["architecture"] != checksum:
+        raise InputError(
+            f"search/architecture.json is not the one that {where} was trained for; "
+            "restore it, or remove the folder retrain/ to train the new one."
+        )
