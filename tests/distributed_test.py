@@ -1,6 +1,7 @@
 """Several processes and devices: the same run, however it is spread."""
 
 import json
+import os
 import signal
 import time
 
@@ -158,9 +159,9 @@ def test_what_one_process_can_not_use_is_refused_by_all(
     assert not workdir.exists() and not empty.exists()
 
 
-# A shell of `srun --ntasks=4 --pty bash`.
+# A shell of `srun --ntasks=4 --pty bash`. JAX makes the port of the job's number.
 SLURM = {
-    "SLURM_JOB_ID": "7",
+    "SLURM_JOB_ID": str(os.getpid()),
     "SLURM_STEP_NODELIST": "localhost",
     "SLURM_STEP_NUM_TASKS": "4",
     "SLURM_NTASKS": "4",
@@ -190,7 +191,7 @@ def test_who_waits_for_others_says_so_and_can_be_stopped(
     process = start(flags)
     started = time.monotonic()
     said = process.stdout.readline()
-    assert which in said
+    assert which in said, said
     assert "15 minutes; say --distributed=off" in said
     process.send_signal(signaled)
     (last,) = finish(process, code).splitlines()
