@@ -4,6 +4,7 @@ import shutil
 
 import pytest
 from pages import Reader, change, interrupted
+from tiny import TARGET
 
 from ifnas_jax import compare, files
 from ifnas_jax.report import curves
@@ -64,7 +65,7 @@ def test_a_row_for_each_run_and_means_over_seeds(seeds, capsys):
     }
     assert [row[0] for row in rows] == ["if-0", "if-1", "if-2", "dnas-0", "dnas-1"]
     assert rows[-1][header.index("top-1 %")] == "-"
-    assert rows[-1][-1].startswith("unfinished: searching, epoch 0.")
+    assert rows[-1][-1].startswith("unfinished: searching, epoch 2.")
     header, first, second = map(cells, groups.splitlines())
     # 0.5, 0.6, 0.7 have mean 0.6 and sample deviation 0.1.
     assert first[:3] == ["ifnas", "3", "60.00 ± 10.00"]
@@ -132,7 +133,7 @@ def test_names_are_the_shortest_ends_that_differ(seeds, tmp_path, capsys):
 def test_curves_beside_each_other_have_one_scale(seeds):
     """The last search was stopped in the middle, so its own axis would be shorter."""
     runs = [read_run(seeds[0]), read_run(seeds[-1])]
-    drawn = [curves.draw_cost(r.search, r.prunings, 700_000) for r in runs]
+    drawn = [curves.draw_cost(r.search, r.prunings, TARGET) for r in runs]
     ends = [figure.axes[0].get_xlim()[1] for figure in drawn]
     assert ends[0] > ends[1]
     curves.share_limits(drawn)
@@ -179,5 +180,5 @@ def test_what_cannot_be_compared_is_refused(finished, tmp_path, capsys):
         assert error.startswith("compare: ")
         assert error.count("\n") == 1
     code, _, error = run(capsys, run_a, str(other))
-    assert "lchain, L = 3, 2 + 3 + 2 nodes" in error
-    assert "lchain, L = 2, 2 + 3 + 2 nodes" in error
+    assert "lchain, L = 3, 1 + 3 + 1 nodes" in error
+    assert "lchain, L = 2, 1 + 3 + 1 nodes" in error

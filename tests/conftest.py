@@ -13,6 +13,7 @@ from skips import (  # noqa: F401  (hooks)
     pytest_make_collect_report,
     pytest_runtest_makereport,
 )
+from tiny import TINY
 
 from ifnas_jax.runtime import tpu
 
@@ -23,34 +24,6 @@ CACHE = "JAX_COMPILATION_CACHE_DIR"
 # JAX keeps what took a second; the many small programs of a run take long together.
 LEAST = "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"
 LCHAIN4 = pathlib.Path(__file__).parents[1] / "configs" / "lchain4.py"
-
-# A search of 3 precursors and 7 nodes that prunes several times in 150 steps, and a
-# retraining of 60; the digits are real.
-TINY = {
-    "space.num_precursors": 3,
-    "space.nodes": (2, 3, 2),
-    "macro.width": 4,
-    "macro.search_width": 4,
-    "target_madds": 700_000,
-    "sampling.period": 2,
-    "search.batch_size": 16,
-    "search.weights_epochs": 0.06,
-    "search.beta_epochs": 0.03,
-    "search.alpha_epochs": 0.03,
-    "search.max_epochs": 1.0,
-    "search.arch_learning_rate": 0.5,
-    "search.valid_every": 4,
-    "search.checkpoint_every": 1,
-    "penalty.delta": 0.5,
-    "penalty.prune_epochs": 0.3,
-    "retrain.batch_size": 200,
-    "retrain.epochs": 3,
-    "retrain.test_every": 2,
-    "retrain.checkpoint_every": 2,
-    "log_every": 5,
-    # TensorFlow takes ten seconds to import.
-    "tensorboard": False,
-}
 
 
 def pytest_configure(config):
@@ -126,11 +99,30 @@ def mnist5k_dir(once):
 
 
 @pytest.fixture(scope="session")
-def tiny_flags(mnist5k_dir):
+def digits_dir(once):
+    """As `mnist5k_dir`, with a quarter of the digits: 1,000 to train, 250 to test."""
+    from ifnas_jax.data import mnist5k
+    from ifnas_jax.data.builder import prepared_builder
+
+    def fill(path):
+        split = mnist5k.split_rows
+
+        def fewer(labels):
+            return {part: rows[::4] for part, rows in split(labels).items()}
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(mnist5k, "split_rows", fewer)
+            prepared_builder("mnist5k", str(path))
+
+    return once("digits", fill)
+
+
+@pytest.fixture(scope="session")
+def tiny_flags(digits_dir):
     """A function: the command line of a tiny run in a workdir."""
 
     def flags(workdir, **changes):
-        fields = {**TINY, "dataset.data_dir": mnist5k_dir, **changes}
+        fields = {**TINY, "dataset.data_dir": digits_dir, **changes}
         return [
             f"--config={LCHAIN4}:mnist5k",
             f"--workdir={workdir}",

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from documented import follow, module_flags
 from PIL import Image
+from tiny import TARGET
 
 from ifnas_jax import architecture, files, inspect, main
 from ifnas_jax.architecture import cost
@@ -27,7 +28,7 @@ def tiny(tiny_flags):
     """A function: flags that make a run tiny, but for those of some fields."""
 
     def tiny(*without, **changes):
-        short = {"search.max_epochs": 0.2, "search.valid_every": 0}
+        short = {"search.max_epochs": 0.8, "search.valid_every": 0}
         flags = tiny_flags("", **short | changes)
         unwanted = tuple(f"--config.{name}" for name in without)
         flags = [flag for flag in flags if flag.startswith("--config.")]
@@ -81,7 +82,7 @@ def test_a_method_of_ones_own_searches(tiny, tmp_path, monkeypatch):
         "my_methods:sparse",
         "fallback",
     )
-    assert result["madds"] <= result["target_madds"] == 700_000
+    assert result["madds"] <= result["target_madds"] == TARGET
     assert files.read_json(workdir / "config.json")["sparse"] == {"weight": 0.5}
     # What was found is read without the module.
     monkeypatch.delitem(sys.modules, "my_methods")

@@ -88,13 +88,13 @@ def exported(finished, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def digits(mnist5k_dir):
+def digits(digits_dir):
     """Values from 0 to 1 of the digits that the run was tested on, and their labels."""
     from ifnas_jax import config as config_lib
     from ifnas_jax.data.source import open_dataset
 
     config = config_lib.default("mnist5k")
-    config.dataset.data_dir = str(mnist5k_dir)
+    config.dataset.data_dir = str(digits_dir)
     part = open_dataset(config.dataset, prepare=False).test
     examples = [part[index] for index in range(len(part))]
     images = np.stack([example["image"] for example in examples])
@@ -204,7 +204,7 @@ print(*network.eval()(images).argmax(dim=1).tolist())
     packages = "torch", "safetensors", "numpy"
     classes = run_alone(packages, program, str(tmp_path / "images.npy")).split()
     # Up to rounding, which may decide between two classes.
-    assert (np.array(classes, int) == stablehlo_classes).mean() > 0.998
+    assert (np.array(classes, int) == stablehlo_classes).mean() > 0.99
 
 
 def test_onnx(finished, digits, stablehlo_classes, tmp_path):
@@ -223,7 +223,7 @@ def test_onnx(finished, digits, stablehlo_classes, tmp_path):
     )
     images = digits[0].transpose(0, 3, 1, 2)
     (logits,) = session.run(["logits"], {"images": images})
-    assert (logits.argmax(axis=1) == stablehlo_classes).mean() > 0.998
+    assert (logits.argmax(axis=1) == stablehlo_classes).mean() > 0.99
     (first,) = session.run(["logits"], {"images": images[:1]})
     np.testing.assert_allclose(first, logits[:1], rtol=1e-4, atol=1e-4)
 

@@ -8,6 +8,7 @@ import time
 
 import pytest
 from commands import contents, finish, start
+from tiny import TARGET
 
 from ifnas_jax import architecture, files, main, training
 from ifnas_jax.data import source
@@ -22,7 +23,7 @@ def test_a_run_leaves_what_the_contract_says(finished):
     assert result["dataset"] == "mnist5k"
     assert result["space"] == "lchain"
     assert result["target_met_by"] == "pruning"
-    assert result["madds"] == found.cost().madds <= result["target_madds"] == 700_000
+    assert result["madds"] == found.cost().madds <= result["target_madds"] == TARGET
     assert result["params"] == found.cost().params
     assert result["depth"] == sum(found.depth_per_stage())
     assert 0.1 < result["top1"] <= result["top5"] <= 1
@@ -118,7 +119,7 @@ def test_batch_that_the_devices_do_not_divide_is_refused(tiny_flags, tmp_path):
     output = finish(
         start(tiny_flags(tmp_path, **{"search.batch_size": 15}), devices=3), code=2
     )
-    assert "retrain.batch_size is 200, which the 3 devices don't divide" in output
+    assert "retrain.batch_size is 50, which the 3 devices don't divide" in output
     assert not list(tmp_path.iterdir())
 
 

@@ -5,6 +5,7 @@ import os
 
 import pytest
 from documented import ROOT
+from tiny import TARGET
 
 nbclient = pytest.importorskip("nbclient")
 nbformat = pytest.importorskip("nbformat")
@@ -61,5 +62,5 @@ def test_the_notebook_searches_retrains_and_exports(tiny_flags, tmp_path, monkey
     assert "is done" in printed(retrain)
     found = json.loads((tmp_path / "runs" / "colab" / "result.json").read_text())
     assert f"top-1 {100 * found['top1']:.1f} %" in printed(result)
-    assert found["madds"] <= found["target_madds"] == 700_000
+    assert found["madds"] <= found["target_madds"] == TARGET
     assert printed(export).split()

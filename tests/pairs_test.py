@@ -1,5 +1,6 @@
 """Methods in spaces, from search to retraining; `benchmarks.matrix` has all pairs."""
 
+import re
 import subprocess
 import sys
 import types
@@ -8,6 +9,7 @@ import pytest
 
 from benchmarks import matrix
 from ifnas_jax import main
+from ifnas_jax.methods import readers
 
 MODULE = [sys.executable, "-W", "error", "-m", "ifnas_jax.main"]
 
@@ -21,6 +23,14 @@ def here(command, **unused):
     assert command[: len(MODULE)] == MODULE
     code = main.main(command[len(MODULE) :])
     return subprocess.CompletedProcess(command, code, "", "")
+
+
+def fewer(method):
+    """Fields with which a pair makes as many steps with a quarter of the digits."""
+    epochs = {k: 2 * v for k, v in matrix.TINY.items() if re.search("_epochs$", k)}
+    batches = {"search.batch_size": 8, "retrain.batch_size": 50}
+    searched = {k: v for k, v in epochs.items() if not k.startswith("retrain.")}
+    return {k: v for k, v in (searched | batches).items() if method in readers(k)}
 
 
 @pytest.mark.parametrize(
@@ -38,11 +48,12 @@ def here(command, **unused):
     ],
 )
 def test_pair_runs_and_meets_its_budget(
-    method, space, alone, mnist5k_dir, tmp_path, monkeypatch
+    method, space, alone, digits_dir, tmp_path, monkeypatch
 ):
     if not alone:
         monkeypatch.setattr(matrix, "subprocess", types.SimpleNamespace(run=here))
-    flags = [f"--config.dataset.data_dir={mnist5k_dir}"]
+    fields = {"dataset.data_dir": digits_dir, **fewer(method)}
+    flags = [f"--config.{name}={value}" for name, value in fields.items()]
     # It checks what is derived, and raises if the run fails.
     row = matrix.run(method, space, str(tmp_path), flags)
     assert (row["method"], row["space"]) == (method, space)

@@ -171,11 +171,11 @@ def test_a_workdir_that_cannot_be_written_is_refused(tiny_flags):
 
 
 def test_a_workdir_gone_read_only_and_data_gone_are_said_and_nothing_is_lost(
-    finished, tiny_flags, mnist5k_dir, tmp_path, caplog
+    finished, tiny_flags, digits_dir, tmp_path, caplog
 ):
     """In the middle of the search, then between two starts; then all is mended."""
     workdir, data = tmp_path / "run", tmp_path / "data"
-    shutil.copytree(mnist5k_dir, data)
+    shutil.copytree(digits_dir, data)
     # Root may write anywhere, unless it gives that up.
     bound = ["setpriv", "--bounding-set=-dac_override"] if os.geteuid() == 0 else []
     flags = tiny_flags(workdir, **SEARCH)

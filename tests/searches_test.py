@@ -18,7 +18,7 @@ pytestmark = pytest.mark.usefixtures("compiles_soon")
 def test_other_derivations_read_gates_of_an_unpruned_search(
     derive, tiny_flags, tmp_path
 ):
-    changes = {"derive": derive, "jobs": "('search',)", "search.max_epochs": 0.3}
+    changes = {"derive": derive, "jobs": "('search',)", "search.max_epochs": 1.2}
     changes["tensorboard"] = derive == "keep1"
     assert main.main(tiny_flags(tmp_path, **changes)) == 0
     result = files.read_json(tmp_path / "result.json")
@@ -94,7 +94,7 @@ def test_search_compiles_once_whatever_it_prunes(
 
     monkeypatch.setattr(MetricsLog, "write", counting_write)
     monkeypatch.setattr(training, "compile_step", counting_compile)
-    changes = {"method": "dnas", "jobs": "('search',)", "search.max_epochs": 0.6}
+    changes = {"method": "dnas", "jobs": "('search',)", "search.max_epochs": 2.4}
     assert main.main(tiny_flags(tmp_path, **changes)) == 0
     assert steps == ["train_step", "validation_step"]
     assert after_row[-1][0] < after_row[0][0], "nothing was pruned"

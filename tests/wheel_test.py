@@ -20,7 +20,7 @@ def pip(*arguments):
     assert done.returncode == 0, done.stderr
 
 
-def test_a_wheel_has_the_configs_and_runs_alone(mnist5k_dir, tmp_path):
+def test_a_wheel_has_the_configs_and_runs_alone(digits_dir, tmp_path):
     source, installed = tmp_path / "source", tmp_path / "installed"
     unwanted = shutil.ignore_patterns("__pycache__")
     for name in ("ifnas_jax", "configs"):
@@ -47,7 +47,7 @@ def test_a_wheel_has_the_configs_and_runs_alone(mnist5k_dir, tmp_path):
         "--workdir=run",
         "--config.method=random",
         "--config.jobs=('search',)",
-        f"--config.dataset.data_dir={mnist5k_dir}",
+        f"--config.dataset.data_dir={digits_dir}",
     ]
     where = "import ifnas_jax; print(ifnas_jax.__file__)"
     for arguments in (["-c", where], command):
