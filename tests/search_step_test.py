@@ -1,5 +1,6 @@
 """One search step: what moves, what stands still, and the same on every device."""
 
+import dataclasses
 import os
 import subprocess
 import sys
@@ -8,10 +9,12 @@ import types
 import jax
 import numpy as np
 import pytest
+from cheap import cheap
 from optax.tree_utils import tree_get
 
 from ifnas_jax import config as config_lib
 from ifnas_jax import training
+from ifnas_jax.nn.supernet import Supernet
 from ifnas_jax.runtime import distributed
 from ifnas_jax.search.make import make_search
 from ifnas_jax.search.step import initial_state, make_step
@@ -21,7 +24,7 @@ BATCH, L = 8, 2
 pytestmark = pytest.mark.usefixtures("compiles_soon")
 
 
-def make_job(**changes):
+def make_job(supernet=Supernet, **changes):
     config = config_lib.default("mnist5k")
     with config.unlocked():
         config.space.update(num_precursors=L, nodes=(3, 3, 2))
@@ -38,7 +41,7 @@ def make_job(**changes):
         )
         config.update_from_flattened_dict(changes)
     config_lib.resolve(config, None)
-    return make_search(config, types.SimpleNamespace(train=range(BATCH)))
+    return make_search(config, types.SimpleNamespace(train=range(BATCH)), supernet)
 
 
 def make_batch(seed=0):
@@ -142,7 +145,12 @@ def save_two_devices(path):
 
 def test_branches_take_the_steps_that_loops_take():
     """Over all phases and groups; later, rounding has grown."""
-    jobs = [make_job(**{"search.skipping": way}) for way in ("loops", "branches")]
+
+    def supernet(*arguments):
+        return dataclasses.replace(Supernet(*arguments), wrap=cheap)
+
+    ways = "loops", "branches"
+    jobs = [make_job(supernet, **{"search.skipping": way}) for way in ways]
     assert [len(job.net.branches) for job in jobs] == [0, L + 1]
     (one, losses), (other, others) = (train(job, 10) for job in jobs)
     np.testing.assert_allclose(losses, others, rtol=1e-4)

@@ -19,7 +19,7 @@ from ifnas_jax.training import jit_once
 MACRO = Macro(4, 5, 8, 1, "small")
 CELLS = Macro(4, 5, 8, 1, "small", cells=3)
 NETS = {
-    "lchain": Supernet(lchain(3, (4, 2, 3)), MACRO),
+    "lchain": Supernet(lchain(2, (3, 1, 2)), MACRO),
     # A normal cell, and twice the reduction cell, which share their gates.
     "darts": Supernet(darts(2, 3), CELLS),
     # Node 2 is too far from input -1.
