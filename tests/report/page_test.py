@@ -94,7 +94,7 @@ def test_page_of_a_run_that_goes_on(finished, tmp_path, capsys):
     page, _ = read_page(workdir)
     assert page.metas["refresh"] == "30"
     assert 'a<b>&"c: ifnas on mnist5k' in page.text
-    assert re.search(r"unfinished: searching, epoch 0\.\d of 1\b", page.text)
+    assert re.search(r"unfinished: searching, epoch \d\.\d of 4\b", page.text)
     assert f"What is left of the space at step {last}." in page.text
     # By the list of removals, not by the gates.
     run = read_run(workdir)
