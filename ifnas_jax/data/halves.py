@@ -9,23 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from ifnas_jax.data.views import Picked
 from ifnas_jax.errors import InputError
 
 
-class Part(Sequence):
-    """Some of the examples of a source, by their indices."""
-
-    def __init__(self, source: Sequence, indices: np.ndarray):
-        self._source, self.indices = source, indices
-
-    def __len__(self) -> int:
-        return len(self.indices)
-
-    def __getitem__(self, index: int) -> Any:
-        return self._source[int(self.indices[index])]
-
-
-def halves(source: Sequence, seed: int) -> tuple[Part, Part]:
+def halves(source: Sequence, seed: int) -> tuple[Picked, Picked]:
     """The examples of a source, split at random; each in exactly one half.
 
     Raises:
@@ -39,7 +27,7 @@ def halves(source: Sequence, seed: int) -> tuple[Part, Part]:
     # Not the stream that shuffles an epoch.
     order = np.random.default_rng([seed, 2**32]).permutation(len(source))
     middle = len(source) // 2
-    return Part(source, order[:middle]), Part(source, order[middle:])
+    return Picked(source, order[:middle]), Picked(source, order[middle:])
 
 
 class Paired:

@@ -6,7 +6,7 @@ clock, so equal runs leave equal bytes. Processes other than the first write not
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from absl import logging
@@ -18,10 +18,12 @@ from ifnas_jax.errors import InputError
 from ifnas_jax.methods.interface import Gates
 from ifnas_jax.methods.pruning import Removal
 from ifnas_jax.report.events import Events
+from ifnas_jax.report.progress import Progress
 from ifnas_jax.report.watch import Watch
 from ifnas_jax.run import result
 from ifnas_jax.run.workdir import JobFiles
 from ifnas_jax.runtime import distributed
+from ifnas_jax.runtime.checkpoint import Checkpoints
 
 Row = Mapping[str, Any]
 
@@ -87,6 +89,14 @@ class MetricsLog:
             self._page.close()
         if self.events:
             self.events.close()
+
+
+class Writers(NamedTuple):
+    """Where a job leaves what it does."""
+
+    checkpoints: Checkpoints
+    logs: "MetricsLog | SearchLogs"
+    progress: Progress
 
 
 def _machine() -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """The retrain job: train a derived architecture from scratch, then test it."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from typing import Any, NamedTuple
 
@@ -14,10 +14,11 @@ from ifnas_jax.architecture import Architecture, from_json, load
 from ifnas_jax.data.augment import eval_transform, train_transform
 from ifnas_jax.data.pipeline import eval_batches, train_batches
 from ifnas_jax.data.source import Dataset
+from ifnas_jax.data.views import Joined
 from ifnas_jax.errors import PreemptedError
 from ifnas_jax.methods.schedule import retrain_steps
 from ifnas_jax.nn.network import Network
-from ifnas_jax.report.logs import MetricsLog
+from ifnas_jax.report.logs import MetricsLog, Writers
 from ifnas_jax.report.progress import Progress
 from ifnas_jax.retrain.step import (
     State,
@@ -48,43 +49,11 @@ class Retrain(NamedTuple):
     total: int
 
 
-class Steps(NamedTuple):
-    """What is compiled: the train step, and accuracy on the test part."""
-
-    train: Callable
-    test: Callable[[State], dict[str, float]]
-
-
-class Writers(NamedTuple):
-    """Where a retraining leaves what it does."""
-
-    checkpoints: Checkpoints
-    logs: MetricsLog
-    progress: Progress
-
-
 class Clock(NamedTuple):
     """Seconds of all starts together."""
 
     seconds: float
     compile_seconds: float
-
-
-class Whole(Sequence):
-    """The whole training split: the parts that the search kept apart."""
-
-    def __init__(self, *parts: Sequence):
-        self._parts = parts
-
-    def __len__(self) -> int:
-        return sum(len(part) for part in self._parts)
-
-    def __getitem__(self, index: int) -> Any:
-        for part in self._parts:
-            if index < len(part):
-                return part[index]
-            index -= len(part)
-        raise IndexError(index)
 
 
 def retrain(config: ConfigDict, dataset: Dataset, workdir: Workdir) -> None:
@@ -126,7 +95,7 @@ def retrain(config: ConfigDict, dataset: Dataset, workdir: Workdir) -> None:
             last = distributed.from_primary(lambda: logs.rows[-1] if logs.rows else {})
             if last.get("step") != job.total or "test_top1" not in last:
                 # The end of a trained network's log was lost.
-                last = {f"test_{key}": x for key, x in steps.test(state).items()}
+                last = {f"test_{key}": x for key, x in steps.evaluate(state).items()}
     if distributed.is_primary():
         summary = {
             "steps": job.total,
@@ -141,7 +110,7 @@ def retrain(config: ConfigDict, dataset: Dataset, workdir: Workdir) -> None:
 
 def _loop(
     job: Retrain,
-    steps: Steps,
+    steps: training.Steps,
     state: State,
     clock: Clock,
     meter: training.Meter,
@@ -159,7 +128,7 @@ def _loop(
         if ended or step % job.config.log_every == 0:
             row = {"step": step, "epoch": round(epoch, 4), **meter.mean(step)}
             if step == job.total or (ended and epoch % fields.test_every == 0):
-                result = steps.test(state)
+                result = steps.evaluate(state)
                 row |= {f"test_{key}": value for key, value in result.items()}
             writers.logs.write(row)
             shown |= _shown(row)
@@ -189,7 +158,7 @@ def _load(path: str) -> tuple[Architecture, int]:
 
 def _prepare(config: ConfigDict, dataset: Dataset, workdir: Workdir) -> Retrain:
     architecture, checksum = _load(workdir.search.architecture)
-    images = Whole(dataset.train, dataset.valid)
+    images = Joined(dataset.train, dataset.valid)
     epoch, total = retrain_steps(config, len(images))
     network = make_network(config, architecture)
     optimizer = make_optimizer(config, epoch)
@@ -223,7 +192,7 @@ def _batches(job: Retrain, step: int) -> training.ShardedBatches:
 
 def _compile(
     job: Retrain, dataset: Dataset, state: State, batch: Any
-) -> tuple[Steps, float]:
+) -> tuple[training.Steps, float]:
     """Compiles the train step, and the test over every test example once."""
     config, network = job.config, job.network
     step = make_step(config, network, job.optimizer)
@@ -248,7 +217,7 @@ def _compile(
         arguments = state.params, state.batch_stats
         return training.evaluate(compiled, arguments, batches)
 
-    return Steps(train, test), seconds + more
+    return training.Steps(train, test), seconds + more
 
 
 def _restore(checkpoints: Checkpoints, job: Retrain):

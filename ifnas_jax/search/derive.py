@@ -2,13 +2,14 @@
 
 from contextlib import closing
 
+from ifnas_jax import training
 from ifnas_jax.architecture.masks import Kept, whole
 from ifnas_jax.errors import PreemptedError
 from ifnas_jax.methods import derivations
 from ifnas_jax.report.logs import CandidateLog, SearchLogs
 from ifnas_jax.report.progress import Progress
 from ifnas_jax.runtime import distributed
-from ifnas_jax.search.step import Search, State, Steps
+from ifnas_jax.search.step import Search, State
 
 
 def is_pruned(job: Search, kept: Kept, madds: int) -> bool:
@@ -48,7 +49,7 @@ def draw(job: Search, *numbers: int) -> tuple[Kept, str | None]:
 
 
 def choose(
-    job: Search, steps: Steps, state: State, path: str
+    job: Search, steps: training.Steps, state: State, path: str
 ) -> tuple[Kept, str | None]:
     """The best of many drawn architectures, by the super-network's weights.
 
@@ -70,7 +71,7 @@ def choose(
     ):
         for index in range(len(log.accuracies), count):
             masks = whole(job.method.draw(index), learned=False)
-            log.write(index, steps.validate(state, masks))
+            log.write(index, steps.evaluate(state, masks))
             progress.update(index + 1, best=f"best {100 * max(log.accuracies):.1f}%")
             if distributed.preempted():
                 raise PreemptedError

@@ -18,22 +18,14 @@ from ifnas_jax.data.source import Dataset
 from ifnas_jax.errors import PreemptedError
 from ifnas_jax.methods.interface import Event, Gates
 from ifnas_jax.methods.schedule import search_rate
-from ifnas_jax.report.logs import SearchLogs
+from ifnas_jax.report.logs import SearchLogs, Writers
 from ifnas_jax.report.progress import Progress
 from ifnas_jax.run.workdir import JobFiles, Workdir
 from ifnas_jax.runtime import distributed
 from ifnas_jax.runtime.checkpoint import Checkpoints, check_finite
 from ifnas_jax.search.derive import choose, derive, draw, is_pruned
 from ifnas_jax.search.resume import Progressed, restore, save
-from ifnas_jax.search.step import Search, State, Steps, compile_steps, make_batches
-
-
-class Writers(NamedTuple):
-    """Where a search leaves what it does."""
-
-    checkpoints: Checkpoints
-    logs: SearchLogs
-    progress: Progress
+from ifnas_jax.search.step import Search, State, compile_steps, make_batches
 
 
 class Loop(NamedTuple):
@@ -124,7 +116,7 @@ def _train(
 
 def _loop(
     job: Search,
-    steps: Steps,
+    steps: training.Steps,
     state: State,
     host: Progressed,
     meter: training.Meter,
@@ -179,7 +171,7 @@ def _begin_loop(job: Search, kept: Kept, step: int) -> Loop:
 
 def _end_loop(
     job: Search,
-    steps: Steps,
+    steps: training.Steps,
     state: State,
     host: Progressed,
     step: int,
@@ -193,7 +185,7 @@ def _end_loop(
     loop, every = step // job.schedule.loop, job.config.search.valid_every
     if every and loop % every == 0:
         masks = whole(host.kept, learned=False)
-        return host, {"valid_accuracy": steps.validate(state, masks)}
+        return host, {"valid_accuracy": steps.evaluate(state, masks)}
     return host, {}
 
 

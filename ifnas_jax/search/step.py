@@ -48,13 +48,6 @@ class Search(NamedTuple):
         return cost.network_cost(self.net.space, self.macro, kept).madds
 
 
-class Steps(NamedTuple):
-    """What is compiled: the train step, and accuracy on the validation part."""
-
-    train: Callable
-    validate: Callable[[State, Masks], float] | None
-
-
 def _optimizers(job: Search):
     fields, other = job.config.search, job.config.bilevel
     rate = search_rate(job.config, job.schedule)
@@ -254,7 +247,7 @@ def validation_batches(config: ConfigDict, dataset: Dataset) -> Iterable:
 
 def compile_steps(
     job: Search, dataset: Dataset, state: State, batch: Any
-) -> tuple[Steps, float]:
+) -> tuple[training.Steps, float]:
     """Compiles the steps; all else that a search runs is NumPy.
 
     Args:
@@ -270,7 +263,7 @@ def compile_steps(
     arguments = state, job.method.masks(kept, 0), np.zeros(2, np.float32), batch
     train, seconds = training.compile_step(make_step(job), arguments)
     if not (job.config.search.valid_every or job.method.draw):
-        return Steps(train, None), seconds
+        return training.Steps(train, None), seconds
     example = {key: batch[key] for key in ("image", "label")}
     masks = whole(kept, learned=False)
     arguments = state.params, state.arch, masks, training.evaluation_batch(example)
@@ -282,4 +275,4 @@ def compile_steps(
         arguments = state.params, state.arch, masks
         return training.evaluate(compiled, arguments, batches)["top1"]
 
-    return Steps(train, validate), seconds + more
+    return training.Steps(train, validate), seconds + more

@@ -3,7 +3,7 @@
 import functools
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -21,6 +21,19 @@ IN_FLIGHT = 2
 jit_once = functools.partial(
     jax.jit, compiler_options={"xla_backend_optimization_level": 0}
 )
+
+
+class Steps(NamedTuple):
+    """What a job compiles.
+
+    Attributes:
+      train: the train step; its first argument and result is the state.
+      evaluate: (state, ...) -> accuracy, on the part of the data that is the job's to
+        look at; None: on nothing.
+    """
+
+    train: Callable
+    evaluate: Callable | None
 
 
 def compute_dtype(config: ConfigDict) -> Any:

@@ -1,11 +1,11 @@
 """What is refused with the data at hand: architectures of others, budgets not drawn."""
 
 import contextlib
-import pathlib
 import types
 
 import numpy as np
 import pytest
+from documented import ROOT
 from matrices import Net
 
 from ifnas_jax import config as config_lib
@@ -16,7 +16,7 @@ from ifnas_jax.methods import draws
 from ifnas_jax.retrain.check import check_architecture
 from ifnas_jax.search.make import check_draws, make_search
 
-CONFIGS = pathlib.Path(__file__).parents[1] / "configs"
+CONFIGS = ROOT / "configs"
 
 
 def preset(name, **changes):

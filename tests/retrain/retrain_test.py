@@ -11,7 +11,7 @@ import pytest
 from ifnas_jax import config as config_lib
 from ifnas_jax import training
 from ifnas_jax.architecture import from_kept
-from ifnas_jax.retrain.job import Whole
+from ifnas_jax.data.views import Joined
 from ifnas_jax.retrain.step import (
     initial_state,
     make_network,
@@ -56,7 +56,7 @@ def train(sync_bn, steps=3, accumulate=1):
 
 
 def test_training_split_is_read_whole():
-    whole = Whole([0, 1, 2], [3], [4, 5])
+    whole = Joined([0, 1, 2], [3], [4, 5])
     assert [whole[index] for index in range(len(whole))] == list(range(6))
     with pytest.raises(IndexError):
         whole[6]

@@ -1,11 +1,10 @@
-import pathlib
-
 import pytest
+from documented import ROOT
 
 from ifnas_jax.config.command_line import load_config
 from ifnas_jax.errors import InputError
 
-CONFIG = str(pathlib.Path(__file__).parents[1] / "configs" / "lchain4.py")
+CONFIG = str(ROOT / "configs" / "lchain4.py")
 
 
 def test_the_argument_names_file_and_data_set():

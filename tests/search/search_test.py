@@ -6,7 +6,7 @@ import pytest
 from matrices import CLASSES, Net
 
 from ifnas_jax import config as config_lib
-from ifnas_jax import files
+from ifnas_jax import files, training
 from ifnas_jax.architecture import from_kept, load
 from ifnas_jax.data.source import Dataset
 from ifnas_jax.report.logs import CandidateLog, SearchLogs
@@ -15,7 +15,6 @@ from ifnas_jax.search import job as search_lib
 from ifnas_jax.search.derive import choose, is_pruned
 from ifnas_jax.search.job import search
 from ifnas_jax.search.make import make_search
-from ifnas_jax.search.step import Steps
 from ifnas_jax.training import IN_FLIGHT
 
 LOGS = ("metrics", "gates", "prunings", "candidates")
@@ -183,9 +182,9 @@ def test_steps_are_queued_between_two_rows_of_the_log(curious, tmp_path, monkeyp
             return state, metrics
 
         def validate(state, masks):
-            return compiled.validate(plain(state), masks)
+            return compiled.evaluate(plain(state), masks)
 
-        return Steps(train, validate), seconds
+        return training.Steps(train, validate), seconds
 
     monkeypatch.setattr(search_lib, "compile_steps", guarded)
     dataset = make_dataset()
@@ -210,7 +209,7 @@ def test_the_most_accurate_candidate_is_kept(tmp_path):
         return next(accuracies)
 
     path = str(tmp_path / "candidates.jsonl")
-    kept, met_by = choose(job, Steps(None, validate), None, path)
+    kept, met_by = choose(job, training.Steps(None, validate), None, path)
     # The first of the best.
     assert all(map(np.array_equal, kept, job.method.draw(2)))
     assert all(map(np.array_equal, kept, asked[2]))

@@ -3,10 +3,10 @@
 import collections
 import itertools
 import math
-import pathlib
 
 import numpy as np
 import pytest
+from documented import ROOT
 
 from ifnas_jax import config as config_lib
 from ifnas_jax.architecture import delete_unread, from_kept
@@ -18,7 +18,7 @@ from ifnas_jax.operators.names import OPERATORS
 from ifnas_jax.spaces.graph import Space, cell
 from ifnas_jax.spaces.lchain import lchain
 
-CONFIGS = pathlib.Path(__file__).parents[1] / "configs"
+CONFIGS = ROOT / "configs"
 PRESETS = ("imagenet2012", "imagenet100", "cifar10", "fashion_mnist", "mnist5k")
 
 # Two nodes, of which none is ever deleted: node 1 has two inputs, node 2 three.

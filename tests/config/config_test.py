@@ -1,8 +1,8 @@
 import json
-import pathlib
 import re
 
 import pytest
+from documented import ROOT
 
 from ifnas_jax import config as config_lib
 from ifnas_jax import main
@@ -13,7 +13,7 @@ from ifnas_jax.errors import InputError
 from ifnas_jax.methods import METHODS, readers
 from ifnas_jax.run import begin
 
-CONFIGS = pathlib.Path(__file__).parents[1] / "configs"
+CONFIGS = ROOT / "configs"
 PRESETS = ("imagenet2012", "imagenet100", "cifar10", "fashion_mnist", "mnist5k")
 
 
