@@ -5,6 +5,7 @@ import shutil
 import jax
 import numpy as np
 import pytest
+from tiny import TINY
 
 from ifnas_jax import config, main, training
 from ifnas_jax.errors import InputError
@@ -60,7 +61,7 @@ def test_a_job_that_does_not_fit_names_its_own_fields(
         shutil.copytree(finished[0] / "search", workdir / "search")
     assert main.main(tiny_flags(workdir)) == 2
     error = capsys.readouterr().err.splitlines()[-1]
-    size = {"search": 16, "retrain": 200}[job]
+    size = TINY[f"{job}.batch_size"]
     assert error.startswith(f"ifnas_jax: {job}.batch_size is {size} and {job}.acc")
     assert ("architecture.json may be copied" in error) == (job == "retrain")
 
