@@ -1,4 +1,4 @@
-"""An operator that compiles in no time, for tests of what is around the operators."""
+"""An operator that compiles soon, for tests of what is around the operators."""
 
 import flax.linen as nn
 import jax.numpy as jnp

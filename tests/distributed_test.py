@@ -66,10 +66,10 @@ def assert_alike(workdir, other):
 def test_two_processes_are_one_with_two_devices_however_they_end(
     one, tiny_flags, tmp_path
 ):
-    """From search to test, stopped and then killed on the way.
+    """From search to test: two are stopped, one with two devices goes on, then two
+    again, of which one is killed as by a machine that fails, and two to the end.
 
-    SIGTERM comes to process 1 alone; it is killed as by a machine that fails. Its
-    workdir may be nowhere.
+    SIGTERM comes to process 1 alone; its workdir may be nowhere.
     """
     workdir, nowhere = tmp_path / "run", tmp_path / "nowhere"
     log = workdir / "search" / "metrics.jsonl"
@@ -79,11 +79,15 @@ def test_two_processes_are_one_with_two_devices_however_they_end(
     second.send_signal(signal.SIGTERM)
     for process in (first, second):
         assert "stopped by SIGTERM" in finish(process, code=75)
-    stopped = len(files.read_rows(log))
-    assert not (workdir / "search" / "architecture.json").exists()
+    rows = len(files.read_rows(log))
+    alone = start(flags[0], devices=2)
+    wait_for_rows(alone, log, rows + 4)
+    alone.send_signal(signal.SIGTERM)
+    assert "stopped by SIGTERM" in finish(alone, code=75)
+    rows = len(files.read_rows(log))
 
     first, second = start_together(*flags)
-    wait_for_rows(first, log, stopped + 4)
+    wait_for_rows(first, log, rows + 4)
     second.kill()
     second.communicate()
     output, _ = first.communicate(timeout=200)

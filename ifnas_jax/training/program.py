@@ -28,8 +28,9 @@ class Steps(NamedTuple):
 
     Attributes:
       train: the train step; its first argument and result is the state.
-      evaluate: (state, ...) -> accuracy, on the part of the data that is the job's to
-        look at; None: on nothing.
+      evaluate: of a search, (state, masks) -> accuracy on the validation part, or None
+        if nothing asks for it; of a retraining, (state) -> {"top1", "top5"} on the test
+        part. Fractions.
     """
 
     train: Callable

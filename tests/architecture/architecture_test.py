@@ -4,6 +4,7 @@ import json
 import numpy as np
 import pytest
 
+from benchmarks.fuzz.faults import places
 from ifnas_jax import architecture
 from ifnas_jax.architecture import cost
 from ifnas_jax.errors import InputError
@@ -343,18 +344,6 @@ STRANGE = (
     *(None, True, False, -1, 0, 1, 2, 10**30, 1.0, 1.5, float("nan"), float("inf")),
     *("", "x", "skip_connect", [], [[]], [0], {}, {"src": 0}, [{}], ["skip_connect"]),
 )
-
-
-def places(data, path=()):
-    """The path of every value in a JSON object."""
-    items = ()
-    if isinstance(data, dict):
-        items = data.items()
-    elif isinstance(data, list):
-        items = enumerate(data)
-    for key, value in items:
-        yield (*path, key)
-        yield from places(value, (*path, key))
 
 
 OBJECTS = {

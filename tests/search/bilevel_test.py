@@ -1,6 +1,7 @@
 """The architecture's gradient against central differences."""
 
 import dataclasses
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -149,30 +150,10 @@ def branches_of(space):
     return tuple(backbone(stage) for stage in kept), kept
 
 
-@pytest.mark.parametrize("name", SPACES)
-def test_through_the_super_network(name):
-    """Against plain reverse mode through the virtual step, without the custom loop.
+def random_params(net, rng):
+    """Batch norm's scales near 1, kernels by their inputs."""
 
-    A chain, which loops and branches skip pairs of, has cheap operators; cells have the
-    real ones.
-
-    Not against differences: ReLUs make the virtual step jump as α moves.
-    """
-    config = config_lib.default("mnist5k")
-    config.method = "darts"
-    config.space.update(name=name, **SPACES[name])
-    cells = 0 if name == "lchain" else 3
-    space, macro = config_lib.space(config), Macro(2, 3, 8, 1, "small", cells=cells)
-    net, method = (
-        Supernet(space, macro, wrap=None if cells else cheap),
-        make_method(config, space, macro),
-    )
-    masks = jax.tree.map(lambda mask: mask[0], method.masks(space.full(), 0))
-    active = [stage.active for stage in masks]
-    rng = np.random.default_rng(0)
-
-    def kernels(path, shape):
-        """Batch norm's scales near 1, kernels by their inputs."""
+    def draw(path, shape):
         name, fan_in = path[-1].key, max(1, np.prod(shape.shape[-4:-1]))
         spread = normal(rng, *shape.shape)
         if name == "kernel":
@@ -180,7 +161,31 @@ def test_through_the_super_network(name):
         return (name == "scale") + 0.1 * spread
 
     shapes = jax.eval_shape(net.init, jax.random.key(0))
-    params = jax.tree_util.tree_map_with_path(kernels, shapes)
+    return jax.tree_util.tree_map_with_path(draw, shapes)
+
+
+def network(name):
+    """A super-network, the method DARTS and the masks of the whole."""
+    config = config_lib.default("mnist5k")
+    config.method = "darts"
+    config.space.update(name=name, **SPACES[name])
+    cells = 0 if name == "lchain" else 3
+    space, macro = config_lib.space(config), Macro(2, 3, 8, 1, "small", cells=cells)
+    method = make_method(config, space, macro)
+    masks = jax.tree.map(lambda mask: mask[0], method.masks(space.full(), 0))
+    return Supernet(space, macro, wrap=None if cells else cheap), method, masks
+
+
+@pytest.mark.parametrize("name", SPACES)
+def test_through_the_super_network(name):
+    """Against plain reverse mode through the virtual step, without the custom loop.
+
+    A chain, which loops and branches skip pairs of, has cheap operators; cells, the
+    real ones. Not against differences: ReLUs make the virtual step jump as α moves.
+    """
+    (net, method, masks), rng = network(name), np.random.default_rng(0)
+    active = [stage.active for stage in masks]
+    params = random_params(net, rng)
     trace = jax.tree.map(lambda w: 0.1 * normal(rng, *w.shape), params)
     arch = {"alpha": tuple(normal(rng, *stage.shape) for stage in active)}
     batches = [
@@ -190,26 +195,26 @@ def test_through_the_super_network(name):
     def losses(apply):
         def loss_on(images, labels):
             def loss(w, a):
-                return cross_entropy(apply(w, method.weights(a, masks), images), labels)
+                logits = apply(w, method.weights(a, masks), active, images)
+                return cross_entropy(logits, labels)
 
             return loss
 
         return [loss_on(*batch) for batch in batches]
 
-    plain = losses(
-        lambda w, weights, images: loop_over_the_graph(net, w, weights, active, images)
-    )
+    plain = losses(functools.partial(loop_over_the_graph, net))
     expected = jit_once(jax.grad(unrolled(*plain, params, trace)))(arch)["alpha"]
     scale = max(np.abs(x).max() for x in expected)
 
-    def second_order_of(net):
-        ours = losses(lambda w, weights, images: net.apply(w, weights, active, images))
-        return jit_once(lambda a, r: second_order(*ours, params, a, trace, rate=r))
-
-    for branches in ((), branches_of(space))[: 1 + (name == "lchain")]:
-        gradient = second_order_of(dataclasses.replace(net, branches=branches))
+    def check(net):
+        ours = losses(net.apply)
+        gradient = jit_once(lambda a, r: second_order(*ours, params, a, trace, rate=r))
         found, first = (gradient(arch, rate)["alpha"] for rate in (RATE, 0.0))
         for second, theirs in zip(found, expected, strict=True):
             np.testing.assert_allclose(second, theirs, atol=1e-4 * scale)
         gaps = [np.abs(x - y).max() for x, y in zip(first, expected, strict=True)]
         assert max(gaps) > 0.1 * scale
+
+    check(net)
+    if name == "lchain":
+        check(dataclasses.replace(net, branches=branches_of(net.space)))

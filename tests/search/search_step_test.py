@@ -1,7 +1,6 @@
 """One search step: what moves, what stands still, and the same on every device."""
 
 import dataclasses
-import inspect
 import os
 import subprocess
 import sys
@@ -11,6 +10,7 @@ import jax
 import numpy as np
 import pytest
 from cheap import cheap
+from documented import ROOT
 from optax.tree_utils import tree_get
 
 from ifnas_jax import config as config_lib
@@ -126,7 +126,7 @@ def test_two_devices_equal_two_parts_on_one(tmp_path):
     """And hold the same bytes: a forgotten `pmean` would let them drift apart."""
     path = tmp_path / "two.npy"
     env = {**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
-    env["PYTHONPATH"] = os.path.dirname(inspect.getfile(cheap))
+    env["PYTHONPATH"] = str(ROOT / "tests")
     subprocess.run([sys.executable, __file__, str(path)], env=env, check=True)
     state, _ = train(make_job(**{"search.accumulate": 2}), 9)
     np.testing.assert_allclose(np.load(path), flat(state), rtol=1e-3, atol=1e-4)

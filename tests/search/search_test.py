@@ -1,5 +1,7 @@
 """The search job's decisions, with a few matrices for a super-network."""
 
+import functools
+
 import jax
 import numpy as np
 import pytest
@@ -69,6 +71,20 @@ def left_in(directory):
     return {path.name: path.read_bytes() for path in paths if path.exists()}
 
 
+def interrupt(monkeypatch, owner, name, count, run):
+    """A run with Ctrl-C when a method is called for the first time after so many."""
+    calls, method = iter(range(count)), getattr(owner, name)
+
+    def end(*arguments):
+        if next(calls, None) is None:
+            raise KeyboardInterrupt
+        method(*arguments)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(owner, name, end)
+        run()
+
+
 @pytest.mark.parametrize(
     ("method", "changes"),
     [
@@ -86,32 +102,13 @@ def test_interrupted_it_ends_with_the_same_bytes(
     expected = left_in(tmp_path / "whole")
     # At the end of a loop that has no checkpoint yet, and, with candidates, in the
     # middle of them.
-    loops, write_gates = iter(range(5)), SearchLogs.write_gates
-
-    def end(*arguments):
-        if next(loops, None) is None:
-            raise KeyboardInterrupt
-        write_gates(*arguments)
-
-    monkeypatch.setattr(SearchLogs, "write_gates", end)
-    with pytest.raises(KeyboardInterrupt):
-        run(config, dataset, tmp_path / "killed", SmallNet)
-    monkeypatch.undo()
+    go_on = functools.partial(run, config, dataset, tmp_path / "killed", SmallNet)
+    interrupt(monkeypatch, SearchLogs, "write_gates", 5, go_on)
     assert left_in(tmp_path / "killed") != expected
     if method == "randomws":
-        writes, write = iter(range(3)), CandidateLog.write
-
-        def stop(*arguments):
-            if next(writes, None) is None:
-                raise KeyboardInterrupt
-            write(*arguments)
-
-        monkeypatch.setattr(CandidateLog, "write", stop)
-        with pytest.raises(KeyboardInterrupt):
-            run(config, dataset, tmp_path / "killed", SmallNet)
-        monkeypatch.undo()
+        interrupt(monkeypatch, CandidateLog, "write", 3, go_on)
         assert "candidates.jsonl" in left_in(tmp_path / "killed")
-    run(config, dataset, tmp_path / "killed", SmallNet)
+    go_on()
     assert left_in(tmp_path / "killed") == expected
     assert len(expected) >= 4
 
