@@ -85,7 +85,7 @@ def run(config, dataset, added, name: str, steps: dict) -> list[dict]:
     # All steps have the same masks, so a loop has one.
     job = job._replace(schedule=job.schedule._replace(positions=1, first=0))
     state, mu, rows = initial_state(job), np.zeros(2, np.float32), []
-    batches = make_batches(config, dataset, 0, 0)
+    batches = training.ShardedBatches(make_batches(config, dataset, 0, 0))
     try:
         if not steps:
             arguments = state, step_masks, mu, batches.peek()

@@ -1,12 +1,12 @@
-"""Skipping by loops or by branches, and what a program made for the survivors gains.
+"""Skipping by loops or node by node, and what a program made for survivors gains.
 
     python -m benchmarks.skipping --json=FILE [--quick]
 
 Compares, for each case of `benchmarks.search_step` (the whole network, a group, the
-chain, and what random pruning leaves), three programs of one step: `loops`, the default
-of a search, compiled once; `branches` (`search.skipping`), with a branch for each
-group; and `survivors`, a network of that case's pairs alone, written out as for
-retraining, without gates: the best that compiling again after pruning could come to.
+chain, and what random pruning leaves), three programs of one step: `loops` over the
+active pairs and `nodes`, one operator for all inputs of a node (`search.skipping`),
+compiled once each; and `survivors`, a network of that case's pairs alone, written out
+as for retraining, without gates: the best that compiling again could come to.
 `pays_after` is how many steps it takes to win back the seconds of compiling that.
 Times are medians of repeats that alternate. Run it with nothing beside it.
 """
@@ -26,7 +26,7 @@ from benchmarks.search_step import SMALL, cases, make_search
 from ifnas_jax import files, training
 from ifnas_jax.architecture import cost, from_kept
 from ifnas_jax.architecture import masks as mask_lib
-from ifnas_jax.nn.branches import distinct_branches
+from ifnas_jax.nn.nodes import SKIPPING
 from ifnas_jax.retrain import step as retrain_step
 from ifnas_jax.runtime import distributed
 from ifnas_jax.runtime.host_memory import keep_freed_memory
@@ -34,7 +34,7 @@ from ifnas_jax.search import step as search_step
 
 # L and nodes.
 QUICK, ALL = [(4, SMALL)], [(4, SMALL), (8, SMALL)]
-WAYS = ("loops", "branches", "survivors")
+WAYS = (*SKIPPING, "survivors")
 REPEATS = 5
 
 # A compiled step, its seconds of compiling, and its arguments ahead of the batch.
@@ -53,12 +53,12 @@ def measure(num_precursors: int, nodes: tuple[int, ...]) -> list[dict[str, Any]]
     loop = search.method.masks(search.net.space.full(), 0)
     state, mu = search_step.initial_state(search), np.ones(2, np.float32)
 
-    def searching(branches) -> tuple[Callable, float]:
-        net = dataclasses.replace(search.net, branches=branches)
+    def searching(add) -> tuple[Callable, float]:
+        net = dataclasses.replace(search.net, add=add)
         step = search_step.make_step(search._replace(net=net))
         return training.compile_step(step, (state, loop, mu, batch), donate=False)
 
-    programs = {"loops": searching(()), "branches": searching(distinct_branches(loop))}
+    programs = {way: searching(add) for way, add in SKIPPING.items()}
     rows = []
     for name, case in masks.items():
         stacked = mask_lib.stack([case] * len(loop[0].active))

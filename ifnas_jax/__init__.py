@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from ifnas_jax.architecture import load as load_architecture
     from ifnas_jax.errors import InputError
     from ifnas_jax.nn.network import Network
+    from ifnas_jax.retrain.networks import train_networks
     from ifnas_jax.retrain.trained import load_trained
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "Network",
     "load_architecture",
     "load_trained",
+    "train_networks",
 ]
 
 # The module that has each name, and what it is called there.
@@ -29,6 +31,7 @@ _PLACES = {
     "Network": ("nn.network", "Network"),
     "load_architecture": ("architecture", "load"),
     "load_trained": ("retrain.trained", "load_trained"),
+    "train_networks": ("retrain.networks", "train_networks"),
 }
 
 

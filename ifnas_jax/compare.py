@@ -17,6 +17,8 @@ from ifnas_jax.errors import InputError
 from ifnas_jax.report import comparison
 from ifnas_jax.report.run import Run, read_run, space_name
 from ifnas_jax.report.tables import aligned
+from ifnas_jax.run import population
+from ifnas_jax.run.workdir import Workdir
 
 # What a terminal has room for.
 _SHOWN = ("top-1 %", "MAdds", "params", "depth", "edges", "search s")
@@ -26,7 +28,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line; returns its exit code."""
     parser = make_parser("ifnas_jax.compare", __doc__)
     parser.add_argument(
-        "runs", nargs="+", metavar="RUN", help="the --workdir of a run, finished or not"
+        "runs",
+        nargs="+",
+        metavar="RUN",
+        help="the --workdir of a run, or of many seeds' runs, finished or not",
     )
     parser.add_argument(
         "--html", metavar="FILE.html", help="also write a page, which needs no network"
@@ -36,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         html = arguments.html and storage.reached("--html", arguments.html)
         if html:
             _check_name(html)
-        runs = [read_run(storage.reached("RUN", run)) for run in arguments.runs]
+        runs = [read_run(workdir) for run in arguments.runs for workdir in _named(run)]
         comparison.check_comparable(runs)
         print(_table(runs))
         if html:
@@ -48,6 +53,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"compare: {command.unusable(error, arguments.runs[0])}", file=sys.stderr)
         return 4
     return 0
+
+
+def _named(run: str) -> list[Workdir]:
+    """The workdir of a run, or those of the runs that lie in it: of many seeds."""
+    workdir = Workdir(storage.reached("RUN", run))
+    return population.workdirs_of(workdir) or [workdir]
 
 
 def _check_name(path: str) -> None:

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 
 from ml_collections import ConfigDict
 
-from ifnas_jax import command, storage
+from ifnas_jax import command, jobs, population, storage
 from ifnas_jax.command import make_parser
 from ifnas_jax.config.command_line import load_config
 from ifnas_jax.config.validation import check_overrides, validate
@@ -144,8 +144,8 @@ def run(config: ConfigDict, workdir: str, cluster: Cluster | None = None) -> Non
     if done:
         if begin.is_first(cluster):
             if result.is_unreported(workdir):
-                _report(workdir)
-            result.show(workdir, "is done already")
+                jobs.report(workdir)
+            _show(config, workdir, "is done already")
         return
     # JAX and the data libraries are imported only when there is work to do.
     from ifnas_jax import training
@@ -155,74 +155,33 @@ def run(config: ConfigDict, workdir: str, cluster: Cluster | None = None) -> Non
     versions = result.versions()
     if begin.is_first(cluster) or storage.exists(workdir.path):
         _keep_compiled(workdir)
-    dataset = _open(config, resumed=stored is not None)
+    dataset = jobs.open_data(config, resumed=stored is not None)
     config.dataset.num_classes = dataset.num_classes
     config.dataset.classes = dataset.classes
     config.dataset.contents = dataset.contents
     config.dataset.test_split = dataset.test_split
     config.dtype = training.compute_dtype(config).name
+    config.search.skipping = training.skipping_of(config)
+    config.lanes = training.lanes_of(config)
     begin.check_alike(config, versions)
-    job = distributed.together(lambda: _make_jobs(config, dataset, workdir))
+    run = population.run_all if config.seeds > 1 else jobs.run_one
     lock = Lock(workdir)
     try:
-        distributed.from_primary(lambda: begin.claim(config, workdir, stored, lock))
-        _run_jobs(config, job, dataset, workdir)
-        skipped = _skipped(dataset)
+
+        def claim():
+            begin.claim(config, workdir, stored, lock)
+
+        run(config, dataset, workdir, versions, claim)
         if begin.is_first(cluster):
-            result.write(config, workdir, versions, skipped)
-            _report(workdir)
-            result.show(workdir, "is done")
+            _show(config, workdir, "is done")
         distributed.barrier("the run is done")
     finally:
         lock.release()
 
 
-def _make_jobs(config: ConfigDict, dataset, workdir: Workdir):
-    """Makes the search, if it is asked for; refuses what can't be run.
-
-    After this a run is refused by nothing but what happens to it.
-
-    Raises:
-      InputError: a job can't be run.
-    """
-    job = None
-    if "search" in config.jobs:
-        from ifnas_jax.search import make
-
-        job = make.make_search(config, dataset)
-        make.check(job, dataset)
-    if "retrain" in config.jobs:
-        from ifnas_jax.retrain.check import check
-
-        check(config, dataset, workdir)
-    return job
-
-
-def _run_jobs(config: ConfigDict, job, dataset, workdir: Workdir) -> None:
-    """Runs those that are asked for; `job` is the search.
-
-    Raises:
-      InputError: memory does not suffice.
-    """
-    from ifnas_jax.runtime.devices import memory_errors
-
-    if job is not None:
-        from ifnas_jax.search.job import search
-
-        with memory_errors(config, "search"):
-            search(job, dataset, workdir)
-    if "retrain" in config.jobs:
-        from ifnas_jax.retrain.job import retrain
-
-        with memory_errors(config, "retrain"):
-            retrain(config, dataset, workdir)
-
-
-def _report(workdir: Workdir) -> None:
-    # Matplotlib takes a while to import.
-    from ifnas_jax.report.write import attempt_report
-
-    attempt_report(workdir)
+def _show(config: ConfigDict, workdir: Workdir, state: str) -> None:
+    """What the run came to."""
+    (result if config.seeds == 1 else population).show(workdir, state)
 
 
 def _keep_compiled(workdir: Workdir) -> None:
@@ -238,41 +197,6 @@ def _keep_compiled(workdir: Workdir) -> None:
         if storage.in_bucket(workdir.path):
             # Those are XLA's own, which knows no buckets.
             jax.config.update("jax_persistent_cache_enable_xla_caches", "none")
-
-
-def _open(config: ConfigDict, resumed: bool):
-    """Opens the data set in every process; only a process that is alone prepares it.
-
-    Raises:
-      InputError: it can't be used.
-      StorageError: the same, by a run that used it before.
-    """
-    from ifnas_jax.data.source import open_dataset
-    from ifnas_jax.runtime import distributed
-
-    opened, alone = [], distributed.processes()["process_count"] == 1
-
-    def open_once():
-        try:
-            if not opened:
-                opened.append(open_dataset(config.dataset, prepare=alone))
-        except InputError as error:
-            if not resumed or isinstance(error, ChangedError):
-                raise
-            raise StorageError(str(error)) from error
-
-    # First in process 0: it prepares the embedded set, if they share a disk, once.
-    distributed.from_primary(open_once)
-    distributed.together(open_once)
-    return opened[0]
-
-
-def _skipped(dataset) -> int:
-    """Images, over all processes, that this start met and could not decode."""
-    from ifnas_jax.runtime import distributed
-
-    parts = (dataset.train, dataset.valid, dataset.test)
-    return distributed.total(sum(len(part.skipped) for part in parts))
 
 
 if __name__ == "__main__":

@@ -1,11 +1,12 @@
 """The examples of docs/own_*.md, run as they are shown, but for a shorter schedule."""
 
 import json
+import re
 import sys
 
 import numpy as np
 import pytest
-from documented import follow, module_flags
+from documented import blocks, follow, module_flags
 from PIL import Image
 from tiny import TARGET
 
@@ -124,3 +125,18 @@ def test_a_folder_and_a_builder_of_ones_own(tmp_path, monkeypatch):
     assert configs[0]["contents"] == configs[1]["contents"]
     assert configs[0]["contents"].startswith("folder/1.0.0: test 8, train 80, ")
     assert configs[2]["contents"].startswith("stripes/1.0.0: test 100, train 400, ")
+
+
+def test_many_networks_side_by_side(digits_dir, capsys):
+    ((_, text),) = blocks("docs/population.md", "python")
+    for shown, shorter in (
+        ("epochs = 4", f"epochs = 1\nfields.dataset.data_dir = {str(digits_dir)!r}"),
+        ("range(8)", "range(2)"),
+    ):
+        assert text.count(shown) == 1
+        text = text.replace(shown, shorter)
+    exec(compile(text, "some_networks.py", "exec"), {})
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 2
+    for line in lines:
+        assert re.fullmatch(r"[\d,]+ MAdds, depth \d+: \d+\.\d%", line)

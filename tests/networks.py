@@ -42,3 +42,22 @@ def random_variables(network, seed=0):
         return (0.5 * rng.normal(size=shape)).astype(np.float32)
 
     return jax.tree_util.tree_map_with_path(draw, dict(shapes(network)[0]))
+
+
+def named_params(net, params, architecture):
+    """A super-network's parameters as those of the network that is a part of it."""
+    named = {"stem": params["stem"], "classifier": params["classifier"]}
+    for index, position in enumerate(net.positions):
+        named[f"input{index + 1}"] = params["inputs"][index]
+        stage = architecture.stages[position.stage]
+        for edge in stage.edges:
+            where, stacked = (edge.dst - 1, edge.dst - edge.src - 1), "stages"
+            if stage.graph.stride == 2 and edge.src <= 0:
+                where, stacked = (edge.dst - 1, edge.src + 1), "strided"
+            for op in edge.ops:
+                own = jax.tree.map(
+                    lambda a, where=where: a[where], params[stacked][index][op]
+                )
+                if own:
+                    named[f"stage{index + 1}_{edge.src}_{edge.dst}_{op}"] = own
+    return named

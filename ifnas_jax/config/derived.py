@@ -9,6 +9,7 @@ from ml_collections import ConfigDict
 
 from ifnas_jax import files
 from ifnas_jax.architecture import cost
+from ifnas_jax.config.ranges import CHOICES
 from ifnas_jax.data.names import class_names
 from ifnas_jax.errors import InputError
 from ifnas_jax.methods import traits
@@ -99,6 +100,49 @@ def resolve(config: ConfigDict, stored: dict[str, Any] | None) -> None:
     tested = stored["dataset"]["test_split"]
     config.dataset.test_split = config.dataset.test_split or tested
     config.dtype = dtype if config.dtype == "auto" else config.dtype
+    if config.search.skipping == "auto":
+        config.search.skipping = _stored_skipping(stored)
+    if config.seeds > 1 and config.lanes == "auto":
+        config.lanes = _stored_lanes(stored)
+
+
+def _stored_skipping(stored: dict[str, Any]) -> str:
+    """That of the run that is gone on with."""
+    found = stored.get("search")
+    skipping = found.get("skipping") if isinstance(found, dict) else None
+    if skipping not in CHOICES["search.skipping"]:
+        raise InputError(
+            f"config.json of the workdir has search.skipping {skipping!r}, which this "
+            "version does not have; use the version of that run, or another workdir."
+        )
+    return skipping
+
+
+def _stored_lanes(stored: dict[str, Any]) -> str:
+    """Those of the run that is gone on with."""
+    lanes = stored.get("lanes")
+    if lanes not in CHOICES["lanes"]:
+        raise InputError(
+            f"config.json of the workdir has lanes {lanes!r}, which no run leaves; "
+            "restore it, or use another workdir."
+        )
+    return lanes
+
+
+def of_seeds(config: ConfigDict) -> list[ConfigDict]:
+    """The config of each seed's run, as if it were alone.
+
+    Args:
+      config: of one seed or many.
+    """
+    if config.seeds == 1:
+        return [config]
+    configs = []
+    for number in range(config.seeds):
+        own = config.copy_and_resolve_references()
+        own.update(seed=config.seed + number, seeds=1, lanes="auto")
+        configs.append(own)
+    return configs
 
 
 def derivation(config: ConfigDict) -> str:

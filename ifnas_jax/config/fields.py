@@ -20,6 +20,12 @@ def default(dataset: str) -> ConfigDict:
     """
     config = ConfigDict()
     config.seed = 0  # of everything random: parameters, data order, augmentation
+    # Searches with seed, seed + 1, ...: as one program, each with its own seed-N/ in
+    # the workdir, and retrained. May be raised later.
+    config.seeds = 1
+    # How the program takes its seeds: together, or in_turn, one after the other. auto:
+    # together on accelerators, in_turn on CPUs and where a run has several processes.
+    config.lanes = "auto"
     config.jobs = (
         "search",
         "retrain",
@@ -34,7 +40,8 @@ def default(dataset: str) -> ConfigDict:
     # auto: the method's own in the space, prune or target, and keep2 in that of DARTS.
     config.derive = "auto"
     config.target_madds = 600_000_000  # budget at the target width, for one image
-    config.dtype = "auto"  # of the computation; auto: bfloat16 on TPU, else float32
+    # Of the computation; auto: bfloat16 on TPUs and on GPUs that have it, else float32.
+    config.dtype = "auto"
 
     config.space = _space()
     config.macro = _macro()
@@ -156,10 +163,10 @@ def _search() -> ConfigDict:
     search = ConfigDict()
     search.batch_size = 256  # over all devices
     search.accumulate = 1  # parts of a device's batch, one after the other in memory
-    # loops: over the active pairs, whichever these are. branches: a program of its own
-    # for each group (one in all for methods that don't sample), which compiles much
-    # longer; for GPUs, where loops may wait for the host (docs/cost.md).
-    search.skipping = "loops"
+    # loops: over the active pairs, one by one, as long as there are some. nodes: all
+    # inputs of a node as one operator, where launches cost more than arithmetic. auto:
+    # loops on CPUs, nodes on accelerators (docs/cost.md).
+    search.skipping = "auto"
     search.weights_epochs = 20.0  # ω only
     search.beta_epochs = 10.0  # then ω and β
     search.alpha_epochs = 5.0  # then α too; after that regulariser and pruning

@@ -20,12 +20,13 @@ _PIXELS = _WIDTH = (1, 10_000)
 CHOICES = {
     "derive": ("auto", *DERIVATIONS),
     "dtype": ("auto", "float32", "bfloat16"),
+    "lanes": ("auto", "together", "in_turn"),
     "dataset.channels": (1, 3),
     "dataset.crop": ("pad", "resized"),
     "dataset.on_unreadable": ("stop", "skip"),
     "penalty.schedule": ("paced", "adaptive", "linear"),
     "relaxation.node_scale": ("unit", "official"),
-    "search.skipping": ("loops", "branches"),
+    "search.skipping": ("auto", "loops", "nodes"),
     "sampling.groups": ("modulo", "random", "matched"),
     "darts.order": (1, 2),
 }
@@ -33,6 +34,7 @@ JOBS = ("search", "retrain")
 
 RANGES = {
     "seed": (0, 2**32 - 1),
+    "seeds": (1, 10_000),
     "target_madds": (1, 10**15),
     "log_every": (1, 10**9),
     "space.num_precursors": (1, 1000),

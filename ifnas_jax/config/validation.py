@@ -4,7 +4,7 @@ from ml_collections import ConfigDict
 
 from ifnas_jax import config as config_lib
 from ifnas_jax.architecture import cost
-from ifnas_jax.config.ranges import check_choices, check_ranges
+from ifnas_jax.config.ranges import RANGES, check_choices, check_ranges
 from ifnas_jax.errors import InputError
 from ifnas_jax.methods import pruning, readers, sampling, traits
 from ifnas_jax.operators.names import check_operator
@@ -20,6 +20,7 @@ def validate(config: ConfigDict) -> None:
     own = traits(config.method)
     check_choices(config)
     check_ranges(config)
+    _check_seeds(config)
     if config.dataset.padding >= config.dataset.image_size:
         raise InputError(
             f"dataset.padding is {config.dataset.padding}, which may shift all of an "
@@ -30,12 +31,6 @@ def validate(config: ConfigDict) -> None:
         raise InputError(
             f"search.accumulate is {config.search.accumulate}, but the second order "
             "needs the whole batch at once; set it to 1, or darts.order to 1."
-        )
-    if config.search.skipping == "branches" and own.draws:
-        raise InputError(
-            f"search.skipping is 'branches', but method {config.method!r} draws "
-            "what it trains, so there is nothing to make branches for; set it to "
-            "'loops'."
         )
     for operator in config.space.operators:
         try:
@@ -48,6 +43,20 @@ def validate(config: ConfigDict) -> None:
     _check_sampling(config, space)
     check_budget(config)
     _check_auxiliary(config, space)
+
+
+def _check_seeds(config: ConfigDict) -> None:
+    last, most = config.seed + config.seeds - 1, RANGES["seed"][1]
+    if last > most:
+        raise InputError(
+            f"seeds is {config.seeds}, but the last seed would be {last}, over {most}; "
+            "set seed lower."
+        )
+    if config.seeds == 1 and config.lanes != "auto":
+        raise InputError(
+            f"lanes is {config.lanes!r}, but seeds is 1; set it to 'auto', or seeds to "
+            "2 or more."
+        )
 
 
 def check_overrides(config: ConfigDict, given: ConfigDict) -> None:

@@ -46,7 +46,7 @@ def stage(
       weights: float [N, L, O].
       active: bool [N, L, O].
       inputs: [inputs, batch, height, width, channels], the farthest first.
-      add: adds the pairs to the nodes: `add_pairs`, or one with its arguments.
+      add: adds the pairs to the nodes: `add_pairs`, or `nodes.add_nodes`.
 
     Returns:
       The output of the last node, or of all nodes, concatenated.

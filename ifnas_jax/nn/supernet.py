@@ -14,9 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from ifnas_jax.architecture.cost import Macro
-from ifnas_jax.architecture.masks import Kept
 from ifnas_jax.nn import macro as macro_parts
-from ifnas_jax.nn.branches import add_static_pairs, switched
 from ifnas_jax.nn.ops import make_operator
 from ifnas_jax.nn.pairs import Operator, add_pairs
 from ifnas_jax.nn.stage import Edges, stage, strided_entries
@@ -36,8 +34,8 @@ class Supernet:
       dtype: of the computation; parameters, statistics and logits are float32.
       wrap: (operator, its stride) -> operator, for methods that change the operators.
       width: (width of a stage) -> width at which wrapped operators compute.
-      branches: the pairs of each branch of the program (`branches.py`), of which the
-        last has all; empty: one program for all, of loops (`pairs.py`).
+      add: adds the active pairs to their nodes: `pairs.add_pairs`, which CPUs are fast
+        at, or `nodes.add_nodes`, for accelerators.
     """
 
     space: Space
@@ -45,7 +43,7 @@ class Supernet:
     dtype: Any = jnp.float32
     wrap: Callable[[nn.Module, int], nn.Module] | None = None
     width: Callable[[int], int] = lambda width: width
-    branches: tuple[Kept, ...] = dataclasses.field(default=(), compare=False)
+    add: Callable = add_pairs
 
     def operator(self, name: str, level: int, stride: int = 1) -> nn.Module:
         """The Linen module of an operator at a level's width."""
@@ -124,12 +122,6 @@ class Supernet:
         Returns:
           float32 logits [batch, classes].
         """
-        if not self.branches:
-            return self._apply(add_pairs, params, weights, active, images)
-        static = functools.partial(self._apply, add_static_pairs)
-        return switched(static, self.branches)(params, weights, active, images)
-
-    def _apply(self, add, params, weights, active, images):
         parts = self.parts()
         made = batch_apply(parts.stem, params["stem"], images)
         for index, (number, level) in enumerate(self.positions):
@@ -140,7 +132,7 @@ class Supernet:
             if graph.stride > 1:
                 strided = self._edges(level, 2, params["strided"][index])
             own = weights[number], active[number]
-            x = stage(graph, plain, strided, *own, inputs, add)
+            x = stage(graph, plain, strided, *own, inputs, self.add)
             made = (*made, x)[-graph.num_inputs :]
         return batch_apply(parts.classifier, params["classifier"], made[-1])
 

@@ -205,6 +205,8 @@ def _load(arguments: argparse.Namespace, overrides: Sequence[str]) -> ConfigDict
     config_lib.resolve(config, None)
     if config.dtype == "auto":
         config.dtype = "bfloat16"
+    if config.search.skipping == "auto":
+        config.search.skipping = "nodes"
     return config
 
 

@@ -46,7 +46,7 @@ def draw_gates(
     for axes in panels.flat[len(nodes) :]:
         axes.axis("off")
     for (stage, node), axes in zip(nodes, panels.flat, strict=False):
-        _draw_panel(axes, steps, stages[stage - 1][:, node - 1])
+        draw_lines(axes, steps, stages[stage - 1][:, node - 1])
         _name_panel(axes, (stage, node))
     for axes in panels[:, 0]:
         axes.set_ylabel("g(β)", fontsize=8.5)
@@ -54,7 +54,7 @@ def draw_gates(
     for axes in panels.flat[max(0, len(nodes) - columns) : len(nodes)]:
         axes.set_xlabel("step", fontsize=8.5)
         axes.tick_params(labelbottom=True)
-    _add_legend(figure, stages[0].shape[-1], "outside lower center")
+    add_legend(figure, stages[0].shape[-1], "outside lower center")
     return figure
 
 
@@ -68,7 +68,7 @@ def draw_node(steps: np.ndarray, gates: np.ndarray, node: Node) -> Figure:
     """
     figure = Figure(figsize=(2.75, 1.9))
     axes = figure.add_axes((0.18, 0.21, 0.79, 0.66))
-    _draw_panel(axes, steps, gates)
+    draw_lines(axes, steps, gates)
     _name_panel(axes, node)
     axes.set_ylabel("g(β)", fontsize=8.5)
     axes.set_xlabel("step", fontsize=8.5)
@@ -78,7 +78,7 @@ def draw_node(steps: np.ndarray, gates: np.ndarray, node: Node) -> Figure:
 def draw_legend(num_precursors: int) -> Figure:
     """The legend of `draw_gates` alone."""
     figure = Figure(figsize=(3.7, 0.25 * math.ceil((num_precursors + 1) / _NAMES)))
-    _add_legend(figure, num_precursors, "center")
+    add_legend(figure, num_precursors, "center")
     return figure
 
 
@@ -94,10 +94,10 @@ def draw_mean_gates(rows: Sequence[Mapping[str, Any]]) -> Figure:
     means = mean_gates(rows)
     figure = Figure(figsize=(3.5, 2.7), layout="constrained")
     axes = figure.subplots()
-    _draw_panel(axes, steps, means)
+    draw_lines(axes, steps, means)
     axes.set_ylabel("mean g(β)", fontsize=8.5)
     axes.set_xlabel("step", fontsize=8.5)
-    _add_legend(figure, means.shape[-1], "outside lower center", crosses=False)
+    add_legend(figure, means.shape[-1], "outside lower center", crosses=False)
     return figure
 
 
@@ -140,7 +140,7 @@ def _name_panel(axes: Axes, node: Node) -> None:
     axes.set_title(title, fontsize=8.5, color=INK, pad=4)
 
 
-def _draw_panel(axes: Axes, steps: np.ndarray, gates: np.ndarray) -> None:
+def draw_lines(axes: Axes, steps: np.ndarray, gates: np.ndarray) -> None:
     """The lines of one node; `gates` is [rows, L], NaN where there is no edge."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.tick_params(labelsize=7.5)
@@ -177,9 +177,10 @@ def shade(distance: int, num_precursors: int) -> str:
     return to_hex(matplotlib.colormaps["viridis"](0.05 + 0.72 * share))
 
 
-def _add_legend(
+def add_legend(
     figure: Figure, num_precursors: int, where: str, crosses: bool = True
 ) -> None:
+    """Names the lines of all distances at `where`, a place as matplotlib names it."""
     handles = [
         Line2D(
             [],

@@ -4,9 +4,10 @@ Logs are cut back to the step at which a run goes on. Nothing in them depends on
 clock, so equal runs leave equal bytes. Processes other than the first write nothing.
 """
 
+import functools
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from absl import logging
@@ -18,12 +19,10 @@ from ifnas_jax.errors import InputError
 from ifnas_jax.methods.interface import Gates
 from ifnas_jax.methods.pruning import Removal
 from ifnas_jax.report.events import Events
-from ifnas_jax.report.progress import Progress
 from ifnas_jax.report.watch import Watch
 from ifnas_jax.run import result
 from ifnas_jax.run.workdir import JobFiles
 from ifnas_jax.runtime import distributed
-from ifnas_jax.runtime.checkpoint import Checkpoints
 
 Row = Mapping[str, Any]
 
@@ -32,11 +31,25 @@ class MetricsLog:
     """`metrics.jsonl` of a job, TensorBoard events beside it, and the run's page."""
 
     def __init__(
-        self, ours: JobFiles, step: int, tensorboard: bool, gates: Sequence[Row] = ()
+        self,
+        ours: JobFiles,
+        step: int,
+        tensorboard: bool,
+        gates: Sequence[Row] = (),
+        page: bool = True,
     ):
-        """Cuts the log back to `step`; `gates` are the rows of such that are kept."""
+        """Opens the log.
+
+        Args:
+          ours: files of the job.
+          step: to which the log is cut back.
+          tensorboard: whether events are written.
+          gates: rows of such that are kept, for the events.
+          page: whether the run's page is kept new.
+        """
         self._primary = distributed.is_primary()
         self.events: Events | None = None
+        self._page: Watch | None = None
         self.rows: list[dict[str, Any]] = []  # those kept and those written
         if self._primary:
             storage.make_folder(ours.directory)
@@ -45,11 +58,11 @@ class MetricsLog:
             self.rows = list(self._file.kept)
             if tensorboard:
                 self.events = Events(ours.directory, self._file.kept, gates)
-            self._page = Watch(os.path.dirname(ours.directory), _machine)
+            self._page = Watch(functools.partial(_write_page, ours)) if page else None
 
     def begin(self) -> None:
         """Writes the page, of what the job before left."""
-        if self._primary:
+        if self._page:
             self._page.update()
 
     def expect(self, step: int) -> None:
@@ -75,7 +88,8 @@ class MetricsLog:
         self._file.write(row)
         if self.events:
             self.events.write(row)
-        self._page.update()
+        if self._page:
+            self._page.update()
 
     def sync(self) -> None:
         """Returns when the rows are on the disk: a checkpoint follows."""
@@ -86,22 +100,19 @@ class MetricsLog:
         """Waits until all is written."""
         if self._primary:
             self._file.close()
+        if self._page:
             self._page.close()
         if self.events:
             self.events.close()
 
 
-class Writers(NamedTuple):
-    """Where a job leaves what it does."""
+def _write_page(ours: JobFiles) -> None:
+    # Here, since matplotlib takes a while to import.
+    from ifnas_jax.report.page import write_page
+    from ifnas_jax.report.run import read_run
 
-    checkpoints: Checkpoints
-    logs: "MetricsLog | SearchLogs"
-    progress: Progress
-
-
-def _machine() -> dict[str, Any]:
-    """What a run computes with and on."""
-    return {"versions": result.versions(), "devices": distributed.describe_devices()}
+    machine = {"versions": result.versions(), "devices": distributed.describe_devices()}
+    write_page(read_run(os.path.dirname(ours.directory)), machine)
 
 
 def progress_fields(row: Row) -> dict[str, str]:
@@ -121,8 +132,9 @@ def progress_fields(row: Row) -> dict[str, str]:
 class SearchLogs:
     """The logs under `search/`."""
 
-    def __init__(self, ours: JobFiles, step: int, tensorboard: bool):
-        self.progress: dict[str, str] = {}  # fields of the progress line
+    def __init__(self, ours: JobFiles, step: int, tensorboard: bool, page: bool = True):
+        """As `MetricsLog`."""
+        self.newest: Row | None = None  # of this start's rows of metrics
         self._primary = distributed.is_primary()
         gates: Sequence[Row] = ()
         if self._primary:
@@ -135,16 +147,21 @@ class SearchLogs:
                 keep=lambda row: not row.get("final"),
             )
             gates = self._gates.kept
-        self._metrics = MetricsLog(ours, step, tensorboard, gates)
+        self._metrics = MetricsLog(ours, step, tensorboard, gates, page)
 
     def expect(self, step: int) -> None:
         """As that of `MetricsLog`."""
         self._metrics.expect(step)
 
     def write(self, row: Mapping[str, Any]) -> None:
-        """A row of metrics.jsonl, and what of it the progress line shows."""
-        self.progress = progress_fields(row)
+        """A row of metrics.jsonl."""
+        self.newest = row
         self._metrics.write(row)
+
+    @property
+    def progress(self) -> dict[str, str]:
+        """Fields of the progress line."""
+        return progress_fields(self.newest) if self.newest else {}
 
     def write_gates(self, step: int, gates: Gates, kept: Kept) -> None:
         """A row of gates.jsonl: of edges and operators, null where nothing survives."""

@@ -1,13 +1,15 @@
 """Keeps `report/index.html` new while a run goes on: in the background, and seldom."""
 
 import concurrent.futures
-import os
 import sys
+import threading
 import time
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
 from absl import logging
+
+# Matplotlib draws for one thread at a time, and pages of several runs may be due.
+DRAWING = threading.Lock()
 
 _INTERVAL = 30.0  # seconds between pages, at least
 _SHARE = 0.03  # of the time at most goes into pages
@@ -21,19 +23,16 @@ class Watch:
 
     def __init__(
         self,
-        workdir: str | os.PathLike,
-        machine: Callable[[], Mapping[str, Any]],
+        write: Callable[[], object],
         clock: Callable[[], float] = time.monotonic,
     ):
         """The first page is due at once.
 
         Args:
-          workdir: of the run.
-          machine: returns "versions" and "devices", as in a result.
+          write: writes the page.
           clock: seconds.
         """
-        self._workdir = os.fspath(workdir)
-        self._machine = machine
+        self._write_page = write
         self._clock = clock
         self._due = clock()
         # A thread of its own: the loop does not wait for matplotlib.
@@ -62,11 +61,8 @@ class Watch:
         self._report_failure()
 
     def _write(self, start: float) -> None:
-        # Here, since matplotlib takes a while to import.
-        from ifnas_jax.report.page import write_page
-        from ifnas_jax.report.run import read_run
-
-        write_page(read_run(self._workdir), self._machine())
+        with DRAWING:
+            self._write_page()
         # `update` reads it when this is done.
         self._due = start + max(_INTERVAL, (self._clock() - start) / _SHARE)
 

@@ -18,7 +18,7 @@ from ifnas_jax.data.views import Joined
 from ifnas_jax.errors import PreemptedError
 from ifnas_jax.methods.schedule import retrain_steps
 from ifnas_jax.nn.network import Network
-from ifnas_jax.report.logs import MetricsLog, Writers
+from ifnas_jax.report.logs import MetricsLog
 from ifnas_jax.report.progress import Progress
 from ifnas_jax.retrain.step import (
     State,
@@ -56,7 +56,17 @@ class Clock(NamedTuple):
     compile_seconds: float
 
 
-def retrain(config: ConfigDict, dataset: Dataset, workdir: Workdir) -> None:
+class Writers(NamedTuple):
+    """Where a retraining leaves what it does."""
+
+    checkpoints: Checkpoints
+    logs: MetricsLog
+    progress: Progress
+
+
+def retrain(
+    config: ConfigDict, dataset: Dataset, workdir: Workdir, name: str = "retrain"
+) -> None:
     """Trains `search/architecture.json`, and writes `retrain/summary.json`.
 
     Does nothing if that is done already.
@@ -65,6 +75,7 @@ def retrain(config: ConfigDict, dataset: Dataset, workdir: Workdir) -> None:
       config: what `check` did not refuse.
       dataset: trained on its whole training split, tested on its test part.
       workdir: of the run.
+      name: of the retraining, on the progress line.
 
     Raises:
       InputError: the architecture is another than the one that was trained before.
@@ -81,13 +92,13 @@ def retrain(config: ConfigDict, dataset: Dataset, workdir: Workdir) -> None:
         with (
             closing(MetricsLog(ours, step, config.tensorboard)) as logs,
             closing(_batches(job, step)) as batches,
-            Progress("retrain", job.total) as progress,
+            Progress(name, job.total) as progress,
         ):
             logs.begin()
             logs.expect(step - len(rows))
-            progress.note("retrain: compiling ...")
+            progress.note(f"{name}: compiling ...")
             steps, seconds = _compile(job, dataset, state, batches.peek())
-            progress.note(f"retrain: compiled in {seconds:.1f} s")
+            progress.note(f"{name}: compiled in {seconds:.1f} s")
             clock = clock._replace(compile_seconds=clock.compile_seconds + seconds)
             writers = Writers(checkpoints, logs, progress)
             meter = training.Meter(rows)

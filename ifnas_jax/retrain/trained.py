@@ -12,6 +12,7 @@ from ifnas_jax import files, storage
 from ifnas_jax.architecture import Architecture, load
 from ifnas_jax.errors import InputError
 from ifnas_jax.methods import group_of
+from ifnas_jax.run import population
 from ifnas_jax.run.workdir import Workdir
 
 if TYPE_CHECKING:
@@ -51,6 +52,12 @@ def load_found(workdir: str | os.PathLike) -> Found:
         raise InputError(
             f"workdir {workdir!r} is no run: it has no config.json; name the folder of "
             "a run."
+        )
+    seeds = population.workdirs_of(workdir)
+    if seeds:
+        raise InputError(
+            f"workdir {workdir!r} has the runs of {len(seeds)} seeds; name one of "
+            f"them, such as {seeds[0]!r}."
         )
     config = _read_config(workdir.config)
     if not storage.is_file(workdir.search.architecture):

@@ -11,7 +11,7 @@ from ifnas_jax import config as config_lib
 from ifnas_jax import files, storage
 from ifnas_jax.config.validation import check_budget
 from ifnas_jax.errors import InputError, StorageError
-from ifnas_jax.run import result
+from ifnas_jax.run import population, result
 from ifnas_jax.run.lock import Lock
 from ifnas_jax.run.workdir import Workdir
 from ifnas_jax.runtime.cluster import Cluster
@@ -23,7 +23,11 @@ def look(
     """The config stored in the workdir, and whether its jobs are done."""
 
     def look():
-        return _stored_config(workdir), result.covers(result.read(workdir), config.jobs)
+        stored = _stored_config(workdir)
+        if config.seeds > 1:
+            seeds = range(config.seed, config.seed + config.seeds)
+            return stored, population.is_done(workdir, seeds, config.jobs)
+        return stored, result.covers(result.read(workdir), config.jobs)
 
     if cluster is None:
         return look()
@@ -100,6 +104,13 @@ def claim(
         raise InputError(what + "name a folder that can.") from error
 
 
+def claim_seed(config: ConfigDict, workdir: Workdir, lock: Lock) -> None:
+    """`claim` of the workdir of one seed of many, which nobody has looked at yet."""
+    stored = _stored_config(workdir)
+    _check_same(config, stored, workdir)
+    claim(config, workdir, stored, lock)
+
+
 def is_first(cluster: Cluster | None) -> bool:
     """Whether this process has the workdir; without JAX if it is alone."""
     if cluster is None:
@@ -115,6 +126,7 @@ def _stored_config(workdir: Workdir) -> dict[str, Any] | None:
         stored = files.read_json(workdir.config, {"dataset": dict})
         # A run of an earlier version does not say.
         stored["dataset"].setdefault("test_split", "")
+        stored = {"seeds": 1, "lanes": "auto"} | stored
         return stored
     except (FileNotFoundError, NotADirectoryError):
         pass
@@ -135,11 +147,14 @@ def _check_same(config: ConfigDict, stored: dict[str, Any] | None, workdir: Work
     """Refuses a workdir whose run was of another config.
 
     `jobs` may differ, to retrain later; so may where the data is, and whether what
-    can't be read of it is skipped: a run stops at the first such example.
+    can't be read of it is skipped: a run stops at the first such example. Where there
+    are many seeds, there may be more later.
     """
     if stored is None:
         return
-    free = ("jobs", "dataset.data_dir", "dataset.on_unreadable")
+    free = ["jobs", "dataset.data_dir", "dataset.on_unreadable"]
+    if 1 not in (config.seeds, stored["seeds"]):
+        free.append("seeds")
     differing = [
         field
         for field in config_lib.differences(config, stored)

@@ -122,9 +122,11 @@ def write(
 
 def is_unreported(workdir: Workdir) -> bool:
     """Whether a run that is done ended before it could write its report."""
-    page = workdir.page
+    page, done = workdir.page, workdir.result
+    if not storage.exists(done):
+        done = workdir.summary  # of many seeds
     written = storage.modified(page) if storage.exists(page) else -math.inf
-    return written < storage.modified(workdir.result)
+    return written < storage.modified(done)
 
 
 def _read_summary(path: str, job: str) -> dict[str, Any]:

@@ -31,12 +31,18 @@ class Workdir:
         self.path = os.fspath(path)
         self.config = os.path.join(self.path, "config.json")
         self.result = os.path.join(self.path, "result.json")
+        # Of many seeds' runs only, in place of the result.
+        self.summary = os.path.join(self.path, "summary.json")
         self.lock = os.path.join(self.path, "run.lock")
         self.compiled = os.path.join(self.path, "compiled")
         self.report = os.path.join(self.path, "report")
         self.page = os.path.join(self.report, "index.html")
         self.search = JobFiles(os.path.join(self.path, "search"))
         self.retrain = JobFiles(os.path.join(self.path, "retrain"))
+
+    def of_seed(self, seed: int) -> "Workdir":
+        """The workdir of a seed's run, where there are many."""
+        return Workdir(os.path.join(self.path, f"seed-{seed}"))
 
     def __fspath__(self) -> str:
         return self.path

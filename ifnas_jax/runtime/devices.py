@@ -68,10 +68,13 @@ def memory_errors(config: ConfigDict, job: str) -> Iterator[None]:
         if not isinstance(error, MemoryError) and not _FULL.search(str(error)):
             raise
         fields = config[job]
+        many = ""
+        if job == "search" and config.lanes == "together":
+            many = ", or lanes to 'in_turn', which takes one seed at a time"
         raise InputError(
             f"{job}.batch_size is {fields.batch_size} and {job}.accumulate "
             f"{fields.accumulate}, for which memory does not suffice "
             f"({describe(error).rstrip('.')}); set {job}.accumulate higher, so that "
-            "each device's batch is computed in more parts, or the batch size lower, "
-            f"in {_NEW[job]}."
+            f"each device's batch is computed in more parts, or the batch size lower"
+            f"{many}, in {_NEW[job]}."
         ) from error

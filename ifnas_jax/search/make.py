@@ -13,7 +13,7 @@ from ifnas_jax.data.source import Dataset
 from ifnas_jax.methods import draws, make_method
 from ifnas_jax.methods.sampling import loop_masks
 from ifnas_jax.methods.schedule import search_schedule
-from ifnas_jax.nn.branches import distinct_branches
+from ifnas_jax.nn.nodes import SKIPPING
 from ifnas_jax.nn.supernet import Supernet
 from ifnas_jax.runtime import distributed
 from ifnas_jax.search.step import Search, validation_batches
@@ -36,16 +36,13 @@ def make_search(
     method = make_method(config, space, macro)
     num_masks = loop_masks(config, space)
     schedule = search_schedule(config, len(dataset.train), num_masks)
-    branches = ()
-    if config.search.skipping == "branches":
-        branches = distinct_branches(method.masks(space.full(), 0))
     net = supernet(
         space,
         config_lib.search_macro(config),
         training.compute_dtype(config),
         method.wrap,
         method.width,
-        branches,
+        SKIPPING[training.skipping_of(config)],
     )
     return Search(config, method, net, macro, schedule)
 

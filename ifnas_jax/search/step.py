@@ -207,7 +207,7 @@ def make_validation_step(job: Search) -> Callable:
 
 
 def make_batches(config: ConfigDict, dataset: Dataset, order: int, step: int):
-    """The training batches from a step on; with those of the architecture if bi-level.
+    """This process' training batches from a step on; if bi-level, both kinds.
 
     The weights then train on one half of the training part, the architecture on the
     other.
@@ -224,10 +224,10 @@ def make_batches(config: ConfigDict, dataset: Dataset, order: int, step: int):
         )
 
     if not order:
-        return training.ShardedBatches(batches(dataset.train, config.seed))
+        return batches(dataset.train, config.seed)
     ours, theirs = halves(dataset.train, config.seed)
     own = batches(ours, config.seed)
-    return training.ShardedBatches(Paired(own, batches(theirs, config.seed + 1)))
+    return Paired(own, batches(theirs, config.seed + 1))
 
 
 def validation_batches(config: ConfigDict, dataset: Dataset) -> Iterable:
@@ -245,6 +245,12 @@ def validation_batches(config: ConfigDict, dataset: Dataset) -> Iterable:
     )
 
 
+def step_arguments(job: Search, state: State, batch: Any) -> tuple:
+    """An example of what the train step takes."""
+    masks = job.method.masks(job.net.space.full(), 0)
+    return state, masks, np.zeros(2, np.float32), batch
+
+
 def compile_steps(
     job: Search, dataset: Dataset, state: State, batch: Any
 ) -> tuple[training.Steps, float]:
@@ -259,20 +265,27 @@ def compile_steps(
     Returns:
       The steps, and the seconds that compiling took.
     """
-    kept = job.net.space.full()
-    arguments = state, job.method.masks(kept, 0), np.zeros(2, np.float32), batch
+    arguments = step_arguments(job, state, batch)
     train, seconds = training.compile_step(make_step(job), arguments)
+    evaluate, more = compile_validation(job, dataset, state, batch)
+    return training.Steps(train, evaluate), seconds + more
+
+
+def compile_validation(
+    job: Search, dataset: Dataset, state: State, batch: Any
+) -> tuple[Callable | None, float]:
+    """As `compile_steps`, of what evaluates; None where nothing asks for it."""
     if not (job.config.search.valid_every or job.method.draw):
-        return training.Steps(train, None), seconds
+        return None, 0.0
     example = {key: batch[key] for key in ("image", "label")}
-    masks = whole(kept, learned=False)
+    masks = whole(job.net.space.full(), learned=False)
     arguments = state.params, state.arch, masks, training.evaluation_batch(example)
     step = make_validation_step(job)
-    compiled, more = training.compile_step(step, arguments, donate=False)
+    compiled, seconds = training.compile_step(step, arguments, donate=False)
     batches = validation_batches(job.config, dataset)
 
     def validate(state: State, masks: Masks) -> float:
         arguments = state.params, state.arch, masks
         return training.evaluate(compiled, arguments, batches)["top1"]
 
-    return training.Steps(train, validate), seconds + more
+    return validate, seconds

@@ -3,6 +3,7 @@
 Knows arrays, devices and processes; no space, no method, no file of a run.
 """
 
+from ifnas_jax.training.lanes import compile_lanes, lanes_mesh, place_lanes, stack
 from ifnas_jax.training.measure import (
     Meter,
     accuracy,
@@ -20,7 +21,9 @@ from ifnas_jax.training.program import (
     compute_dtype,
     evaluation_batch,
     jit_once,
+    lanes_of,
     place,
+    skipping_of,
 )
 
 __all__ = [
@@ -31,6 +34,7 @@ __all__ = [
     "accumulated",
     "accuracy",
     "adam",
+    "compile_lanes",
     "compile_step",
     "compute_dtype",
     "count_hits",
@@ -38,8 +42,13 @@ __all__ = [
     "evaluate",
     "evaluation_batch",
     "jit_once",
+    "lanes_mesh",
+    "lanes_of",
     "masked_momentum",
     "momentum_trace",
     "place",
+    "place_lanes",
     "sgd",
+    "skipping_of",
+    "stack",
 ]

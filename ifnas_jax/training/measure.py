@@ -65,11 +65,18 @@ def evaluate(step: Callable, arguments: tuple, batches: Iterable) -> dict[str, f
 class Meter:
     """Averages the metrics of steps without waiting for them one by one."""
 
-    def __init__(self, rows: Sequence[Mapping[str, float]] = ()):
-        """Goes on with the `rows` of the steps before, if there were some."""
-        self._steps: list[dict[str, Any]] = [
+    def __init__(self, rows: Sequence[Mapping[str, float]] = (), at: int | None = None):
+        """Averages from a step on.
+
+        Args:
+          rows: of the steps before it since the last mean, if there were some.
+          at: which of a step's metrics are these, where they are those of many lanes.
+        """
+        self._before = [
             {key: np.float32(value) for key, value in row.items()} for row in rows
         ]
+        self._steps: list[dict[str, Any]] = []
+        self._at = () if at is None else at
 
     def add(self, metrics: dict[str, jax.Array]) -> None:
         """Adds a step's metrics; waits for an earlier step, to bound the queue."""
@@ -77,10 +84,16 @@ class Meter:
         if len(self._steps) > IN_FLIGHT:
             jax.block_until_ready(self._steps[-1 - IN_FLIGHT])
 
+    def _rows(self) -> list[dict[str, np.ndarray]]:
+        rows = jax.device_get(self._steps)
+        own = [{key: value[self._at] for key, value in row.items()} for row in rows]
+        return [*self._before, *own]
+
     def rows(self) -> list[dict[str, float]]:
         """The metrics of each step since the last mean; waits for the last step."""
-        rows = jax.device_get(self._steps)
-        return [{key: float(value) for key, value in row.items()} for row in rows]
+        return [
+            {key: float(value) for key, value in row.items()} for row in self._rows()
+        ]
 
     def mean(self, step: int) -> dict[str, float]:
         """The mean of each metric since the last call; waits for the last step.
@@ -91,8 +104,8 @@ class Meter:
         Raises:
           DivergedError: the loss is not finite.
         """
-        rows = jax.device_get(self._steps)
-        self._steps = []
+        rows = self._rows()
+        self._before, self._steps = [], []
         means = {key: float(np.mean([row[key] for row in rows])) for key in rows[0]}
         if not math.isfinite(means["loss"]):
             raise DivergedError(

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
+from ifnas_jax.errors import InputError
 from ifnas_jax.runtime import distributed
 
 # Steps that may be queued on the device: enough to hide the host's work, few enough
@@ -40,8 +41,44 @@ class Steps(NamedTuple):
 def compute_dtype(config: ConfigDict) -> Any:
     """The dtype of the computation; everything that is kept is float32."""
     if config.dtype == "auto":
-        return jnp.dtype("bfloat16" if jax.default_backend() == "tpu" else "float32")
+        return jnp.dtype("bfloat16" if _has_bfloat16(jax.devices()[0]) else "float32")
     return jnp.dtype(config.dtype)
+
+
+def _has_bfloat16(device: jax.Device) -> bool:
+    """Whether a device multiplies it faster: TPUs, and NVIDIA's GPUs from 8.0 on."""
+    if device.platform != "gpu":
+        return device.platform == "tpu"
+    capability = str(getattr(device, "compute_capability", ""))
+    major = capability.partition(".")[0]
+    return major.isdecimal() and int(major) >= 8
+
+
+def skipping_of(config: ConfigDict) -> str:
+    """How inactive pairs are skipped, "auto" replaced."""
+    if config.search.skipping == "auto":
+        return "loops" if jax.default_backend() == "cpu" else "nodes"
+    return config.search.skipping
+
+
+def lanes_of(config: ConfigDict) -> str:
+    """How many seeds are taken, "auto" replaced; of one seed as it is.
+
+    Raises:
+      InputError: together, by several processes.
+    """
+    if config.seeds == 1:
+        return config.lanes
+    alone = jax.process_count() == 1
+    if config.lanes == "auto":
+        accelerated = jax.default_backend() != "cpu"
+        return "together" if accelerated and alone else "in_turn"
+    if config.lanes == "together" and not alone:
+        raise InputError(
+            f"lanes is 'together', but the run has {jax.process_count()} processes; "
+            "set it to 'in_turn', or start one process."
+        )
+    return config.lanes
 
 
 def compile_step(

@@ -215,10 +215,11 @@ REFUSED = [
         "sampling.groups is 'random', .* set it to 'modulo'",
     ),
     ("lchain1", {"sampling.interleaved": 2}, "sampling.interleaved is 2, .* to 0"),
+    ("lchain4", {"lanes": "in_turn"}, "lanes is 'in_turn', .* set it to 'auto'"),
     (
         "lchain4",
-        {"method": "randomws", "search.skipping": "branches"},
-        "search.skipping is 'branches', .* set it to 'loops'",
+        {"seed": 2**32 - 4, "seeds": 5},
+        "seeds is 5, .* 4294967296, .* set seed lower",
     ),
     (
         "lchain4",

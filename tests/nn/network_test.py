@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from networks import random_architecture, shapes
+from networks import named_params, random_architecture, shapes
 
 from ifnas_jax.architecture import cost, from_kept
 from ifnas_jax.nn.network import Network
@@ -109,20 +109,7 @@ def test_a_supernet_with_one_path_is_the_derived_network(space, cells, random_pa
     net = Supernet(space, macro)
     params = random_params(net)
     kept = [stage.kept(space.operators) for stage in architecture.stages]
-    named = {"stem": params["stem"], "classifier": params["classifier"]}
-    for index, position in enumerate(net.positions):
-        named[f"input{index + 1}"] = params["inputs"][index]
-        stage = architecture.stages[position.stage]
-        for edge in stage.edges:
-            where, stacked = (edge.dst - 1, edge.dst - edge.src - 1), "stages"
-            if stage.graph.stride == 2 and edge.src <= 0:
-                where, stacked = (edge.dst - 1, edge.src + 1), "strided"
-            for op in edge.ops:
-                own = jax.tree.map(
-                    lambda a, where=where: a[where], params[stacked][index][op]
-                )
-                if own:
-                    named[f"stage{index + 1}_{edge.src}_{edge.dst}_{op}"] = own
+    named = named_params(net, params, architecture)
     images = jax.random.normal(jax.random.key(1), (4, 28, 28, 1))
     active = [jnp.array(k) for k in kept]
     weights = [k.astype(jnp.float32) for k in active]

@@ -12,8 +12,8 @@ from plain_loop import loop_over_the_graph
 
 from ifnas_jax import config as config_lib
 from ifnas_jax.architecture.cost import Macro
-from ifnas_jax.architecture.masks import backbone
 from ifnas_jax.methods import make_method
+from ifnas_jax.nn.nodes import add_nodes
 from ifnas_jax.nn.supernet import Supernet
 from ifnas_jax.search import bilevel
 from ifnas_jax.training import cross_entropy, jit_once
@@ -144,12 +144,6 @@ SPACES = {
 }
 
 
-def branches_of(space):
-    """The chain alone, and the whole network."""
-    kept = space.full()
-    return tuple(backbone(stage) for stage in kept), kept
-
-
 def random_params(net, rng):
     """Batch norm's scales near 1, kernels by their inputs."""
 
@@ -180,8 +174,8 @@ def network(name):
 def test_through_the_super_network(name):
     """Against plain reverse mode through the virtual step, without the custom loop.
 
-    A chain, which loops and branches skip pairs of, has cheap operators; cells, the
-    real ones. Not against differences: ReLUs make the virtual step jump as α moves.
+    A chain, whose pairs are added in both ways, has cheap operators; cells, the real
+    ones. Not against differences: ReLUs make the virtual step jump as α moves.
     """
     (net, method, masks), rng = network(name), np.random.default_rng(0)
     active = [stage.active for stage in masks]
@@ -217,4 +211,4 @@ def test_through_the_super_network(name):
 
     check(net)
     if name == "lchain":
-        check(dataclasses.replace(net, branches=branches_of(net.space)))
+        check(dataclasses.replace(net, add=add_nodes))

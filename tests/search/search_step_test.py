@@ -15,6 +15,8 @@ from optax.tree_utils import tree_get
 
 from ifnas_jax import config as config_lib
 from ifnas_jax import training
+from ifnas_jax.nn.nodes import add_nodes
+from ifnas_jax.nn.pairs import add_pairs
 from ifnas_jax.nn.supernet import Supernet
 from ifnas_jax.runtime import distributed
 from ifnas_jax.search.make import make_search
@@ -145,15 +147,15 @@ def save_two_devices(path):
     np.save(path, flat(state))
 
 
-def test_branches_take_the_steps_that_loops_take():
+def test_node_by_node_the_steps_are_those_of_loops():
     """Over all phases and groups; later, rounding has grown."""
 
     def supernet(*arguments):
         return dataclasses.replace(Supernet(*arguments), wrap=cheap)
 
-    ways = "loops", "branches"
+    ways = {"loops": add_pairs, "nodes": add_nodes}
     jobs = [make_job(supernet, **{"search.skipping": way}) for way in ways]
-    assert [len(job.net.branches) for job in jobs] == [0, L + 1]
+    assert [job.net.add for job in jobs] == list(ways.values())
     (one, losses), (other, others) = (train(job, 10) for job in jobs)
     np.testing.assert_allclose(losses, others, rtol=1e-4)
     states = initial_state(jobs[0]), one, other

@@ -1,3 +1,5 @@
+import types
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -126,3 +128,23 @@ def test_label_smoothing_keeps_its_share_of_every_class():
     targets = 0.9 * np.eye(5)[:4] + 0.1 / 5
     expected = -(targets * logs).sum(axis=1).mean()
     assert training.cross_entropy(logits, labels, 0.1) == pytest.approx(expected, 1e-5)
+
+
+@pytest.mark.parametrize(
+    ("platform", "capability", "dtype"),
+    [
+        ("cpu", None, "float32"),
+        ("tpu", None, "bfloat16"),
+        ("gpu", "7.5", "float32"),
+        ("gpu", "8.0", "bfloat16"),
+        ("gpu", "12.1", "bfloat16"),
+        ("gpu", "gfx90a", "float32"),
+    ],
+)
+def test_auto_is_bfloat16_where_that_is_fast(platform, capability, dtype, monkeypatch):
+    device = types.SimpleNamespace(platform=platform, compute_capability=capability)
+    monkeypatch.setattr(jax, "devices", lambda: [device])
+    config = types.SimpleNamespace(dtype="auto")
+    assert training.compute_dtype(config) == dtype
+    config.dtype = "float32"
+    assert training.compute_dtype(config) == "float32"

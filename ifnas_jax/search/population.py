@@ -1,0 +1,293 @@
+"""Searches that differ in the seed alone, with one compiled program for all of them.
+
+Each is a search like any other, with files of its own; what they share is the program.
+On accelerators, which one small search keeps idle, the program takes a step of all of
+them at once (`together`); on a CPU they take the same time one after the other, and
+each ends with the bytes of a run that was alone.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from ifnas_jax import training
+from ifnas_jax.data.source import Dataset
+from ifnas_jax.errors import DivergedError, InputError, PreemptedError
+from ifnas_jax.report.logs import progress_fields
+from ifnas_jax.report.progress import Progress
+from ifnas_jax.run.workdir import Workdir
+from ifnas_jax.runtime import distributed
+from ifnas_jax.search import lane as lanes
+from ifnas_jax.search.job import is_done, search, write_found
+from ifnas_jax.search.lane import Lane, Own
+from ifnas_jax.search.step import (
+    Search,
+    State,
+    compile_steps,
+    compile_validation,
+    make_step,
+    step_arguments,
+)
+
+# What ends one search and none of the others.
+FAILURES = (DivergedError, InputError)
+
+
+def search_in_turn(
+    jobs: Sequence[Search],
+    dataset: Dataset,
+    workdirs: Sequence[Workdir],
+    after: Callable[[], None] = lambda: None,
+) -> dict[int, Exception]:
+    """Searches one after the other, compiling once.
+
+    Args:
+      jobs: the searches; they differ in the seed.
+      dataset: as for `search`.
+      workdirs: of their runs.
+      after: is called when another one is done.
+
+    Returns:
+      Why a search failed, by its number.
+    """
+    failed: dict[int, Exception] = {}
+    made: list[training.Steps] = []
+
+    def compile_once(*arguments) -> tuple[training.Steps, float]:
+        seconds = 0.0
+        if not made:
+            steps, seconds = compile_steps(*arguments)
+            made.append(steps)
+        return made[0], seconds
+
+    for number, (job, workdir) in enumerate(zip(jobs, workdirs, strict=True)):
+        name = f"search, seed {job.config.seed}"
+        try:
+            search(job, dataset, workdir, compile_once, name)
+        except FAILURES as error:
+            failed[number] = error
+        after()
+    return failed
+
+
+def search_together(
+    jobs: Sequence[Search],
+    dataset: Dataset,
+    workdirs: Sequence[Workdir],
+    after: Callable[[], None] = lambda: None,
+) -> dict[int, Exception]:
+    """Searches side by side: each step of the program is one of every search.
+
+    One that is through counts no more, and writes what it found at once; the program
+    ends with the last. Each goes on at its own newest checkpoint. One process only.
+
+    Args:
+      jobs: as for `search_in_turn`.
+      dataset: the same.
+      workdirs: the same.
+      after: is called when a row of a log was written, or a search is done.
+
+    Returns:
+      Why a search failed, by its number.
+
+    Raises:
+      PreemptedError: SIGTERM came, and a checkpoint of each is saved.
+    """
+    todo = [n for n, workdir in enumerate(workdirs) if not is_done(workdir)]
+    if not todo:
+        return {}
+    distributed.catch_termination()
+    population = Population(len(jobs), training.lanes_mesh(len(jobs)), after, {}, {})
+    with ExitStack() as stack:
+        states = {}
+        for number in todo:
+            closer = stack.enter_context(ExitStack())
+            ours = workdirs[number].search
+            lane, states[number] = lanes.open_lane(
+                closer, jobs[number], dataset, ours, number
+            )
+            population.living[number] = Member(lane, closer, next(lane.batches))
+        progress = stack.enter_context(Progress("search", jobs[0].schedule.total))
+        progress.note(f"search: compiling for {len(jobs)} seeds ...")
+        state, steps, seconds = _compile(population, dataset, states)
+        progress.note(f"search: compiled in {seconds:.1f} s")
+        for member in population.living.values():
+            lanes.start_clock(member.lane, seconds / len(todo))
+        _loop(population, steps, state, progress)
+    return population.failed
+
+
+@dataclasses.dataclass
+class Member:
+    """A search that is not through: its lane, what closes that, and its next batch."""
+
+    lane: Lane
+    closer: ExitStack
+    batch: Any
+
+
+class Population(NamedTuple):
+    """Searches side by side.
+
+    Attributes:
+      count: how many lanes the program has, those that are through included.
+      mesh: of the devices.
+      after: is called when there is something new to see.
+      living: the searches that are not through, by number.
+      failed: why a search failed, by number.
+    """
+
+    count: int
+    mesh: jax.sharding.Mesh
+    after: Callable[[], None]
+    living: dict[int, Member]
+    failed: dict[int, Exception]
+
+    def stacked(self, trees: Mapping[int, Any]) -> Any:
+        """Host trees of living lanes as one of all lanes; others have zeros."""
+        like = next(iter(trees.values()))
+        if len(trees) < self.count:
+            zeros = jax.tree.map(lambda x: np.zeros_like(x), like)
+            trees = dict.fromkeys(range(self.count), zeros) | dict(trees)
+        return training.stack([trees[number] for number in range(self.count)])
+
+
+def _compile(
+    population: Population, dataset: Dataset, states: Mapping[int, State]
+) -> tuple[State, training.Steps, float]:
+    """The state of all lanes, the steps, and the seconds that compiling took."""
+    # One is like another.
+    number, member = next(iter(population.living.items()))
+    job, state = member.lane.job, states[number]
+    stacked = population.stacked(states)
+    _, *others = (
+        population.stacked({number: part})
+        for part in step_arguments(job, state, member.batch)
+    )
+    live = np.ones(population.count, bool)
+    arguments = live, stacked, *others
+    train, seconds = training.compile_lanes(make_step(job), arguments, population.mesh)
+    batch = distributed.shard(member.batch)
+    evaluate, more = compile_validation(job, dataset, state, batch)
+    return stacked, training.Steps(train, evaluate), seconds + more
+
+
+def _loop(
+    population: Population, steps: training.Steps, state: State, progress: Progress
+) -> None:
+    """Trains until every search is through."""
+    mesh, living = population.mesh, population.living
+    state, own = training.place_lanes(state, mesh), _owner(state)
+    _end_those_through(population, steps, own, progress)
+    placed, stale = None, True
+    while living:
+        for member in living.values():
+            stale |= lanes.before_step(member.lane)
+        if stale:
+            placed = _place(population)
+        batch = population.stacked({n: member.batch for n, member in living.items()})
+        batch = training.place_lanes(batch, mesh, split=True)
+        state, metrics = steps.train(*placed(state), batch)
+        own, preempted, before = _owner(state), distributed.preempted(), len(living)
+        for number, member in list(living.items()):
+            with _own_failure(population, number):
+                _count(member, steps, metrics, own(number), preempted)
+        if living:
+            step, fields = _shown(population)
+            progress.update(step, **fields)
+            population.after()
+        if preempted and living:
+            raise PreemptedError
+        _end_those_through(population, steps, own, progress)
+        # Masks change with a loop, which begins with a sampling step.
+        stale = len(living) < before
+
+
+def _place(population: Population) -> Callable[[State], tuple]:
+    """(state) -> what a step takes before its batch; all but the state is placed."""
+    living = population.living
+    live = np.array([number in living for number in range(population.count)])
+    masks = population.stacked({n: x.lane.loop.masks for n, x in living.items()})
+    mu = population.stacked({n: x.lane.mu for n, x in living.items()})
+    live, masks, mu = training.place_lanes((live, masks, mu), population.mesh)
+    return lambda state: (live, state, masks, mu)
+
+
+def _owner(state: State) -> Callable[[int], Own]:
+    """(number of a lane) -> what its state is, on the host; copied there once."""
+    host = functools.cache(lambda: jax.device_get(state))
+
+    def owner(number: int) -> Own:
+        return lambda: jax.tree.map(lambda x: x[number], host())
+
+    return owner
+
+
+@contextmanager
+def _own_failure(population: Population, number: int) -> Iterator[None]:
+    """What ends a search ends none of the others."""
+    try:
+        yield
+    except FAILURES as error:
+        population.failed[number] = error
+        population.living.pop(number).closer.close()
+        population.after()
+
+
+def _count(
+    member: Member, steps: training.Steps, metrics: Any, own: Own, preempted: bool
+) -> None:
+    """Counts a step of a search, and saves it if that is due."""
+    lane = member.lane
+    lanes.after_step(lane, steps, metrics, own)
+    if lanes.is_due(lane) or preempted:
+        lanes.save_lane(lane, own)
+    if not lane.through:
+        member.batch = next(lane.batches)
+
+
+def _end_those_through(
+    population: Population,
+    steps: training.Steps,
+    own: Callable[[int], Own],
+    progress: Progress,
+) -> None:
+    """Writes what searches have found, with their logs closed."""
+    for number, member in list(population.living.items()):
+        lane = member.lane
+        if not lane.through:
+            continue
+        with _own_failure(population, number):
+            found, summary = lanes.find(lane, steps, own(number))
+            population.living.pop(number).closer.close()
+            write_found(lane.ours, found, summary)
+            progress.note(
+                f"search: seed {lane.job.config.seed} found "
+                f"{found.cost().madds / 1e6:.2f}M MAdds at step {lane.step}, "
+                f"{len(population.living)} go on"
+            )
+            population.after()
+
+
+def _shown(population: Population) -> tuple[int, dict[str, str]]:
+    """The step of all searches, and what the progress line shows of them."""
+    own = [member.lane for member in population.living.values()]
+    step = max(lane.step for lane in own)
+    fields = {"seeds": f"{len(own)} of {population.count} seeds"}
+    rows = [lane.logs.newest for lane in own if lane.logs.newest]
+    if rows:
+        madds = [row["madds"] / 1e6 for row in rows]
+        first = progress_fields(rows[0])
+        fields |= {
+            "phase": first["phase"],
+            "group": first["group"],
+            "loss": f"loss {np.mean([row['loss'] for row in rows]):.3f}",
+            "accuracy": f"acc {100 * np.mean([row['accuracy'] for row in rows]):.1f}%",
+            "madds": f"{min(madds):.1f} to {max(madds):.1f}M MAdds",
+        }
+    return step, fields

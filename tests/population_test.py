@@ -1,0 +1,143 @@
+"""Many seeds in one workdir, through the command line."""
+
+import json
+import shutil
+
+import pytest
+from commands import SAME
+from pages import Reader
+
+from ifnas_jax import compare, export, files, main
+from ifnas_jax.errors import DivergedError
+from ifnas_jax.report import __main__ as report
+from ifnas_jax.report.population import _mean
+from ifnas_jax.search import population
+
+SEARCH = {"jobs": "('search',)"}
+
+
+@pytest.fixture(scope="module")
+def seeds(tiny_flags, tmp_path_factory):
+    """The searches of seeds 0 and 1, and what was printed."""
+    path = tmp_path_factory.mktemp("seeds")
+    assert main.main(tiny_flags(path, seeds=2, **SEARCH)) == 0
+    return path
+
+
+def test_each_seed_leaves_what_its_run_alone_leaves(seeds, finished):
+    # Without retraining, which is as for a run alone; so `jobs` differs.
+    for name in SAME[1:5]:
+        ours = (seeds / "seed-0" / name).read_bytes()
+        assert ours == (finished[0] / name).read_bytes(), name
+    stored = [files.read_json(seeds / f"seed-{n}/config.json") for n in range(2)]
+    alone = files.read_json(finished[0] / "config.json")
+    assert stored[0] == {**alone, "jobs": ["search"]}
+    assert stored[1] == {**stored[0], "seed": 1}
+    other = (seeds / "seed-1/search/metrics.jsonl").read_bytes()
+    assert other != (seeds / "seed-0/search/metrics.jsonl").read_bytes()
+
+
+def test_the_summary_is_of_what_the_seeds_found(seeds):
+    summary = files.read_json(seeds / "summary.json")
+    results = [files.read_json(seeds / f"seed-{n}/result.json") for n in range(2)]
+    assert [row["seed"] for row in summary["runs"]] == [0, 1]
+    madds = [result["madds"] for result in results]
+    assert summary["means"]["madds"]["mean"] == sum(madds) / 2
+    assert summary["means"]["top1"] == dict.fromkeys(("mean", "std", "interval95")) | {
+        "runs": 0
+    }
+    kept = []
+    for n in range(2):
+        found = files.read_json(seeds / f"seed-{n}/search/architecture.json")
+        kept += [
+            (stage, edge["src"], edge["dst"], op)
+            for stage, own in enumerate(found["stages"])
+            for edge in own["edges"]
+            for op in edge["ops"]
+        ]
+    told = [
+        (stage, edge["src"], edge["dst"], op)
+        for stage, own in enumerate(summary["stages"])
+        for edge in own["edges"]
+        for op, count in edge["ops"].items()
+        for _ in range(count)
+    ]
+    assert sorted(told) == sorted(kept)
+    assert {edge["runs"] for own in summary["stages"] for edge in own["edges"]} > {2}
+    gates = [
+        files.read_rows(seeds / f"seed-{n}/search/gates.jsonl")[-1] for n in range(2)
+    ]
+    edge = summary["stages"][1]["edges"][0]
+    values = [row["beta"][1][edge["dst"] - 1][0] or 0.0 for row in gates]
+    mean, half = sum(values) / 2, abs(values[0] - values[1]) / 2
+    assert edge["gate"] == pytest.approx({"mean": mean, "std": half}, abs=1e-4)
+
+
+def test_a_mean_has_the_interval_of_students_t():
+    """Of 1, 2, 3, 4: t(0.975, 3) = 3.18245, s = 1.29099."""
+    told = _mean([1, 2, None, 3, 4])
+    assert (told["mean"], told["runs"]) == (2.5, 4)
+    assert told["interval95"] == pytest.approx(3.18245 * 1.29099 / 2, rel=1e-5)
+    assert _mean([7])["interval95"] is None
+
+
+def test_its_page_shows_and_links_all_seeds(seeds, capsys):
+    page = (seeds / "report" / "index.html").read_text("utf-8")
+    read = Reader(page)
+    assert "2 of 2 finished" in read.text
+    for n in range(2):
+        assert f'href="../seed-{n}/report/index.html"' in page
+        assert (seeds / f"seed-{n}" / "report" / "index.html").is_file()
+    assert 'http-equiv="refresh"' not in page
+    for label in ("How many of the networks keep", "Mean gates of the seeds"):
+        assert label in page
+    assert report.main([f"--workdir={seeds}"]) == 0
+    assert capsys.readouterr().out.strip() == str(seeds / "report" / "index.html")
+
+
+def test_other_commands_take_the_workdir_or_say_what_to_name(seeds, tmp_path, capsys):
+    assert compare.main([str(seeds)]) == 0
+    out = capsys.readouterr().out
+    assert "seed-0" in out and "seed-1" in out
+    flags = [f"--workdir={seeds}", f"--out={tmp_path / 'out'}", "--weights=none"]
+    assert export.main(flags) == 2
+    assert "has the runs of 2 seeds; name one of them" in capsys.readouterr().err
+
+
+def test_more_seeds_go_on_from_those_that_are_there(
+    seeds, tiny_flags, tmp_path, capsys, monkeypatch
+):
+    """Only the new one is searched; what is there keeps its bytes and its times."""
+    path = tmp_path / "more"
+    shutil.copytree(seeds, path)
+    capsys.readouterr()
+    assert main.main(tiny_flags(path, seeds=2, **SEARCH)) == 0
+    assert "is done already" in capsys.readouterr().out
+    searched, one = [], population.search
+
+    def search(job, *others):
+        searched.append(job.config.seed)
+        one(job, *others)
+
+    def failing(job, *others):
+        if job.config.seed == 3:
+            raise DivergedError("the loss became nan.")
+        search(job, *others)
+
+    before = [(path / f"seed-{n}/result.json").read_bytes() for n in range(2)]
+    monkeypatch.setattr(population, "search", failing)
+    assert main.main(tiny_flags(path, seeds=4, **SEARCH)) == 3
+    said = capsys.readouterr().err
+    assert "1 of 4 seeds have no result, the others are done; seed 3: the loss" in said
+    summary = files.read_json(path / "summary.json")
+    assert [row["seed"] for row in summary["runs"]] == [0, 1, 2]
+    assert summary["failed"] == [{"seed": 3, "why": "the loss became nan."}]
+    assert [(path / f"seed-{n}/result.json").read_bytes() for n in range(2)] == before
+    monkeypatch.setattr(population, "search", search)
+    # It is tried again as long as it is asked for.
+    assert main.main(tiny_flags(path, seeds=3, **SEARCH)) == 0
+    assert "is done already" in capsys.readouterr().out
+    assert main.main(tiny_flags(path, **SEARCH)) == 2
+    assert "seeds (stored 4, now 1)" in capsys.readouterr().err
+    assert 3 not in searched
+    json.dumps(summary, allow_nan=False)
