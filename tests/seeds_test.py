@@ -17,11 +17,13 @@ SEARCH = {"jobs": "('search',)"}
 
 
 @pytest.fixture(scope="module")
-def seeds(tiny_flags, tmp_path_factory):
-    """The searches of seeds 0 and 1, and what was printed."""
-    path = tmp_path_factory.mktemp("seeds")
-    assert main.main(tiny_flags(path, seeds=2, **SEARCH)) == 0
-    return path
+def seeds(tiny_flags, once):
+    """The searches of seeds 0 and 1; nobody may write to them."""
+
+    def fill(path):
+        assert main.main(tiny_flags(path, seeds=2, **SEARCH)) == 0
+
+    return once("seeds", fill)
 
 
 def test_each_seed_leaves_what_its_run_alone_leaves(seeds, finished):
