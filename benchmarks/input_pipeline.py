@@ -4,9 +4,10 @@
 
 Both read the same JPEGs of 500×375 pixels, cut from photographs that ship in wheels,
 of about the bytes that ImageNet's have. The plain loop does what torchvision does with
-PIL images, by the same calls of PIL, and normalises with NumPy. Seconds are those of
-the processor, all threads together, and the best of repeats that alternate between the
-cases: what else runs on the machine shifts all of them.
+PIL images, and normalises with NumPy; the pipeline cuts and draws, and leaves the rest
+to the devices. What that costs where the device is this processor is a row of its own.
+Seconds are those of the processor, all threads together, and the best of repeats that
+alternate between the cases: what else runs on the machine shifts all of them.
 """
 
 import argparse
@@ -19,6 +20,7 @@ import pathlib
 import platform
 import sys
 import time
+from contextlib import closing
 
 import numpy as np
 from PIL import Image, ImageEnhance
@@ -189,6 +191,30 @@ def training(data: list[bytes], source: Examples, jitter: bool) -> dict:
     return {"ifnas_jax": lambda: next(batches), "plain PIL": plain}
 
 
+def on_device(source: Examples) -> dict:
+    """What is left to the devices of a batch, on this processor."""
+    import jax
+
+    from ifnas_jax.training import preparer
+
+    cases = {}
+    for name, jitter in (("normalise", False), ("jitter, normalise", True)):
+        config = settings(jitter)
+        transform = augment.train_transform(config)
+        with closing(
+            train_batches(source, transform, batch_size=BATCH, seed=0, num_threads=0)
+        ) as batches:
+            batch = jax.device_put(next(batches))
+        prepare = jax.jit(preparer(config))
+
+        def work(prepare=prepare, batch=batch):
+            jax.block_until_ready(prepare(batch))
+
+        work()  # Compiles.
+        cases[f"flip, {name}"] = work
+    return cases
+
+
 def evaluation(data: list[bytes], source: Examples) -> dict:
     """The same of evaluation."""
     config = settings(jitter=False)
@@ -226,6 +252,7 @@ def main() -> None:
         "training, no jitter": training(data, source, jitter=False),
         "training, jitter": training(data, source, jitter=True),
         "evaluation": evaluation(data, source),
+        "left to the devices": on_device(source),
         "decoding for a crop": {k: decoding(f) for k, f in decoders().items()},
     }
     rows = []

@@ -63,8 +63,8 @@ def _next_readable(source: Sequence[Example | None], index: int) -> Example:
     )
 
 
-def _empty(rows: int, shape: tuple[int, ...]) -> Batch:
-    images = np.empty((rows, *shape), np.float32)
+def _empty(rows: int, image: np.ndarray) -> Batch:
+    images = np.empty((rows, *image.shape), image.dtype)
     return {"image": images, "label": np.zeros(rows, np.int32)}
 
 
@@ -125,8 +125,8 @@ def train_batches(
     Args:
       source: examples {'image': uint8 [H, W, C], 'label': int} by index; for one
           that is None, the next one takes its place.
-      transform: augments one image with the generator of its seed, epoch and
-          example, into its row of the batch.
+      transform: cuts one image with the generator of its seed, epoch and example,
+          and draws what else changes it.
       batch_size: rows B of a step over all processes.
       seed: of the order and of the augmentation, 0 or more.
       start_step: the first step to return; starting late costs nothing.
@@ -136,8 +136,8 @@ def train_batches(
           the caller's thread.
 
     Returns:
-      An iterator of {'image': float32 [b, H, W, C], 'label': int32 [b]} with
-      b = B / process_count. Close it when done.
+      An iterator of {'image': uint8 [b, H, W, C], 'draws': float32 [b, DRAWS],
+      'label': int32 [b]} with b = B / process_count. Close it when done.
 
     Raises:
       InputError: the processes don't divide the batch, or no examples.
@@ -156,9 +156,13 @@ def train_batches(
         processes=process_count,
     )
     image = _next_readable(source, 0)["image"]
-    shape = transform(image, augmentation_rng(seed, 0, 0)).shape
+    example = transform(image, augmentation_rng(seed, 0, 0))
+
+    def allocate() -> Batch:
+        draws = np.empty((rows, *example.draws.shape), np.float32)
+        return {**_empty(rows, example.image), "draws": draws}
+
     fill = functools.partial(_fill_train, source, transform, seed)
-    allocate = functools.partial(_empty, rows, shape)
     iterator = iter(_filled_batches(order, fill, allocate, num_threads))
     iterator.set_state({"next_index": start_step})
     return iterator
@@ -173,11 +177,11 @@ def _fill_train(
     places: Sequence[tuple[int, int]],
 ) -> None:
     """Fills rows from `first` on with the examples of (epoch, index)."""
-    images, labels = batch["image"], batch["label"]
+    images, draws, labels = batch["image"], batch["draws"], batch["label"]
     for row, (epoch, index) in enumerate(places, first):
         example = source[index] or _next_readable(source, index)
         rng = augmentation_rng(seed, epoch, index)
-        transform(example["image"], rng, images[row])
+        images[row], draws[row] = transform(example["image"], rng)
         labels[row] = example["label"]
 
 
@@ -199,7 +203,7 @@ def eval_batches(
 
     Args:
       source: examples {'image': uint8 [H, W, C], 'label': int} by index.
-      transform: prepares one image, into its row of the batch.
+      transform: cuts one image.
       batch_size: rows B of a step over all processes.
       process_index: which process this is.
       process_count: how many processes share a step's rows.
@@ -209,7 +213,7 @@ def eval_batches(
       num_threads: as for `train_batches`.
 
     Returns:
-      An iterable, which may be read again, of {'image': float32 [b, H, W, C],
+      An iterable, which may be read again, of {'image': uint8 [b, H, W, C],
       'label': int32 [b], 'mask': float32 [b]} with b = B / process_count.
 
     Raises:
@@ -225,10 +229,10 @@ def eval_batches(
             f"batch_size {batch_size}: lower the batch or raise "
             "dataset.valid_fraction."
         )
-    shape = transform(_next_readable(source, 0)["image"]).shape
+    image = transform(_next_readable(source, 0)["image"])
 
     def allocate() -> Batch:
-        return {**_empty(rows, shape), "mask": np.zeros(rows, np.float32)}
+        return {**_empty(rows, image), "mask": np.zeros(rows, np.float32)}
 
     fill = functools.partial(_fill_eval, source, transform)
     order = EvalRows(batches, rows, process_index, process_count)
@@ -251,5 +255,5 @@ def _fill_eval(
         example = source[index]
         mask[row] = example is not None
         example = example or _next_readable(source, index)
-        transform(example["image"], images[row])
+        images[row] = transform(example["image"])
         labels[row] = example["label"]

@@ -14,6 +14,7 @@ from ml_collections import ConfigDict
 from ifnas_jax import config as config_lib
 from ifnas_jax import storage, training
 from ifnas_jax.architecture import Architecture, from_kept, load
+from ifnas_jax.data.augment import DRAWS
 from ifnas_jax.errors import InputError
 from ifnas_jax.methods import METHODS, make_method
 from ifnas_jax.retrain import step as retrain_steps
@@ -129,7 +130,8 @@ def _batch(config: ConfigDict, batch_size: int, count: int) -> dict[str, Any]:
     data, rows = config.dataset, (count, batch_size // count)
     image = (*rows, data.image_size, data.image_size, data.channels)
     return {
-        "image": jax.ShapeDtypeStruct(image, np.float32),
+        "image": jax.ShapeDtypeStruct(image, np.uint8),
+        "draws": jax.ShapeDtypeStruct((*rows, DRAWS), np.float32),
         "label": jax.ShapeDtypeStruct(rows, np.int32),
     }
 

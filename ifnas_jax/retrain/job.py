@@ -215,9 +215,11 @@ def _compile(
         **distributed.processes(),
     )
 
+    prepare = training.preparer(config.dataset)
+
     def test_step(params, stats, batch):
         variables = {"params": params, "batch_stats": stats}
-        logits, _ = network.apply(variables, batch["image"], train=False)
+        logits, _ = network.apply(variables, prepare(batch), train=False)
         return training.count_hits(logits, batch["label"], batch["mask"])
 
     example = training.evaluation_batch(batch)

@@ -75,11 +75,12 @@ def logits_of(net: Supernet, params, kept: Kept, images) -> jax.Array:
 def make_step(group: Group) -> Callable:
     """The train step of one network: (state, batch) -> (state, metrics)."""
     net, fields = group.net, group.config.retrain
+    prepare = training.preparer(group.config.dataset)
 
     def train_step(state: State, batch):
         def loss_of(params, part):
             logits, labels = (
-                logits_of(net, params, state.kept, part["image"]),
+                logits_of(net, params, state.kept, prepare(part)),
                 part["label"],
             )
             loss = training.cross_entropy(logits, labels, fields.label_smoothing)

@@ -180,8 +180,10 @@ def _compile(group: Group, dataset: Dataset, states, batch) -> training.Steps:
         arguments = states[0], distributed.shard(batch[0])
         train, _ = training.compile_step(step, arguments)
 
+    prepare = training.preparer(config.dataset)
+
     def test_step(params, kept, batch):
-        logits = logits_of(group.net, params, kept, batch["image"])
+        logits = logits_of(group.net, params, kept, prepare(batch))
         return training.count_hits(logits, batch["label"], batch["mask"])
 
     example = training.evaluation_batch(distributed.shard(batch[0]))

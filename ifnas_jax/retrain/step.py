@@ -74,13 +74,13 @@ def _first(variables: Any, optimizer) -> State:
 
 def make_step(config: ConfigDict, network: Network, optimizer) -> Callable:
     """The train step: (state, batch) -> (state, metrics)."""
-    fields = config.retrain
+    fields, prepare = config.retrain, training.preparer(config.dataset)
 
     def train_step(state: State, batch):
         def loss_of(params, part):
             variables = {"params": params, "batch_stats": state.batch_stats}
             (logits, auxiliary), new = network.apply(
-                variables, part["image"], train=True, mutable=["batch_stats"]
+                variables, prepare(part), train=True, mutable=["batch_stats"]
             )
             labels = part["label"]
             loss = training.cross_entropy(logits, labels, fields.label_smoothing)

@@ -99,6 +99,7 @@ def make_step(job: Search) -> Callable:
     """
     params_optimizer, arch_optimizer = _optimizers(job)
     schedule, method, net = job.schedule, job.method, job.net
+    prepare = training.preparer(job.config.dataset)
     parts = job.config.search.accumulate
 
     def train_step(state: State, masks, mu, batch):
@@ -107,7 +108,7 @@ def make_step(job: Search) -> Callable:
 
         def loss_of(params, arch, batch):
             weights = method.weights(arch, now)
-            logits = net.apply(params, weights, active, batch["image"])
+            logits = net.apply(params, weights, active, prepare(batch))
             loss = training.cross_entropy(logits, batch["label"])
             accuracy = training.accuracy(logits, batch["label"])
             return loss, {"loss": loss, "accuracy": accuracy}
@@ -196,11 +197,12 @@ def make_validation_step(job: Search) -> Callable:
 
     Batch norm uses the batch's statistics, so batches must be full.
     """
+    prepare = training.preparer(job.config.dataset)
 
     def validation_step(params, arch, masks, batch):
         active = [stage.active for stage in masks]
         weights = job.method.weights(arch, masks)
-        logits = job.net.apply(params, weights, active, batch["image"])
+        logits = job.net.apply(params, weights, active, prepare(batch))
         return training.count_hits(logits, batch["label"], batch["mask"])
 
     return validation_step
@@ -277,9 +279,8 @@ def compile_validation(
     """As `compile_steps`, of what evaluates; None where nothing asks for it."""
     if not (job.config.search.valid_every or job.method.draw):
         return None, 0.0
-    example = {key: batch[key] for key in ("image", "label")}
     masks = whole(job.net.space.full(), learned=False)
-    arguments = state.params, state.arch, masks, training.evaluation_batch(example)
+    arguments = state.params, state.arch, masks, training.evaluation_batch(batch)
     step = make_validation_step(job)
     compiled, seconds = training.compile_step(step, arguments, donate=False)
     batches = validation_batches(job.config, dataset)

@@ -3,6 +3,7 @@
 Knows arrays, devices and processes; no space, no method, no file of a run.
 """
 
+from ifnas_jax.training.images import preparer
 from ifnas_jax.training.lanes import compile_lanes, lanes_mesh, place_lanes, stack
 from ifnas_jax.training.measure import (
     Meter,
@@ -48,6 +49,7 @@ __all__ = [
     "momentum_trace",
     "place",
     "place_lanes",
+    "preparer",
     "sgd",
     "skipping_of",
     "stack",

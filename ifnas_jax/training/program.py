@@ -136,7 +136,10 @@ def place(tree: Any, split: bool = False) -> Any:
 
 def evaluation_batch(batch: Any) -> Any:
     """Shapes of an evaluation batch: those of a training batch, and a mask."""
-    shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), batch)
+    shapes = {
+        key: jax.ShapeDtypeStruct(batch[key].shape, batch[key].dtype)
+        for key in ("image", "label")
+    }
     return {**shapes, "mask": jax.ShapeDtypeStruct(batch["label"].shape, jnp.float32)}
 
 
