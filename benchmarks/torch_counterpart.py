@@ -1,30 +1,31 @@
 """The chains' super-network and its train step in PyTorch, to compare with.
 
-The same network with the same weights, written as a PyTorch user would: eager
-autograd over a Python loop in which inactive pairs are skipped. Needs torch.
+The same network with the same weights, written as a PyTorch user would: autograd over
+a Python loop in which inactive pairs are skipped. Needs torch.
 """
 
-import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812
 
+from benchmarks import torch_steps
 
-def tensors(tree: Any) -> Any:
+
+def tensors(tree: Any, device: str) -> Any:
     """A tree of JAX arrays in PyTorch's layouts, with gradients."""
     if isinstance(tree, Mapping):
-        return {key: tensors(value) for key, value in tree.items()}
+        return {key: tensors(value, device) for key, value in tree.items()}
     if isinstance(tree, Sequence):
-        return [tensors(value) for value in tree]
+        return [tensors(value, device) for value in tree]
     array = np.asarray(tree)
     if array.ndim == 4:  # A convolution: HWIO to OIHW.
         array = array.transpose(3, 2, 0, 1)
     elif array.ndim == 2:
         array = array.T
-    return torch.tensor(array.copy(), requires_grad=True)
+    return torch.tensor(array.copy(), requires_grad=True, device=device)
 
 
 def leaves(tree: Any) -> list[torch.Tensor]:
@@ -74,23 +75,33 @@ def reduction(p, x):
 class Counterpart:
     """The super-network of a chain with the small stem, and its optimisers."""
 
-    def __init__(self, state: Any, fields: Mapping[str, float], channels_last: bool):
+    def __init__(
+        self,
+        state: Any,
+        fields: Mapping[str, float],
+        device: str,
+        dtype: str,
+        channels_last: bool,
+    ):
         """Copies a search's state.
 
         Args:
           state: {"params", "arch"} at step 0, NumPy arrays.
           fields: of the config's `search`, the numbers of the optimisers.
+          device: "cpu" or "cuda".
+          dtype: "float32", or what autocast computes in.
           channels_last: the layout of images and kernels in memory.
         """
-        self._format = torch.channels_last if channels_last else torch.contiguous_format
+        self.layout = torch.channels_last if channels_last else torch.contiguous_format
+        self._device, self._dtype = device, dtype
         params = dict(state["params"])
         stages = params.pop("stages")
         params.pop("strided")
-        self._fixed = tensors(params)
+        self._fixed = tensors(params, device)
         self._pairs = [
             [
                 [
-                    tensors(_pair(stage["sep_conv_3x3"], row, column))
+                    tensors(_pair(stage["sep_conv_3x3"], row, column), device)
                     for column in range(alpha.shape[1])
                 ]
                 for row in range(alpha.shape[0])
@@ -98,15 +109,17 @@ class Counterpart:
             for stage, alpha in zip(stages, state["arch"]["alpha"], strict=True)
         ]
         self.arch = {
-            name: [torch.tensor(np.asarray(x), requires_grad=True) for x in logits]
+            name: [
+                torch.tensor(np.asarray(x), requires_grad=True, device=device)
+                for x in logits
+            ]
             for name, logits in state["arch"].items()
         }
         for leaf in (own := leaves([self._fixed, self._pairs])):
             if leaf.ndim == 4:
-                leaf.data = leaf.data.contiguous(memory_format=self._format)
-        self._clip = fields["clip"]
-        self._compiled: dict[str, Callable] = {}
-        self._weights, self._gates = (
+                leaf.data = leaf.data.contiguous(memory_format=self.layout)
+        self.clip, self.clipped = fields["clip"], own
+        self.optimizers = tuple(
             torch.optim.SGD(
                 parameters,
                 fields[f"{prefix}learning_rate"],
@@ -116,15 +129,19 @@ class Counterpart:
             for prefix, parameters in (("", own), ("arch_", leaves(self.arch)))
         )
 
-    def batch(self, images: np.ndarray, labels: np.ndarray):
-        """Images [batch, height, width, channels] and labels, as PyTorch has them."""
-        images = torch.tensor(images.transpose(0, 3, 1, 2).copy())
-        return images.contiguous(memory_format=self._format), torch.tensor(
-            labels, dtype=torch.int64
-        )
+    def place(self, masks: Any) -> list[tuple]:
+        """Masks of one step, on the device: which pairs, and what multiplies them."""
+        placed = []
+        for stage in masks:
+            active, gated = (
+                torch.tensor(np.asarray(x), device=self._device)
+                for x in (stage.active, stage.gated)
+            )
+            placed.append((np.asarray(stage.active), active, gated))
+        return placed
 
     def logits(self, images: torch.Tensor, masks: Any) -> torch.Tensor:
-        """Logits of a batch, with `masks` of one step."""
+        """Logits of a batch, with `masks` as `place` returns them."""
         fixed, x = self._fixed, conv(self._fixed["stem"]["conv"], images)
         for index, mask in enumerate(masks):
             inputs = fixed["inputs"][index]
@@ -140,7 +157,7 @@ class Counterpart:
 
     def _stage(self, index: int, mask: Any, x: torch.Tensor) -> torch.Tensor:
         weights, nodes = self._node_weights(index, mask), [x]
-        for row, node in enumerate(mask.active):
+        for row, node in enumerate(mask[0]):
             total = None
             for column, op in zip(*np.nonzero(node), strict=True):
                 y = nodes[row - column]
@@ -154,35 +171,17 @@ class Counterpart:
 
     def _node_weights(self, index: int, mask: Any) -> torch.Tensor:
         """Gates over their nodes' totals, `node_scale` "unit"."""
-        active = torch.tensor(mask.active)
+        _, active, gated = mask
         gates = torch.sigmoid(self.arch["beta"][index])[:, :, None] * torch.sigmoid(
             self.arch["alpha"][index]
         )
         gates = gates * active
         total = (gates.sum(2) / active.sum(2).clamp(min=1)).sum(1).detach()
-        gated = torch.tensor(mask.gated)[:, None, None]
+        gated = gated[:, None, None]
         scaled = gates / total.clamp(min=1e-30)[:, None, None]
         return torch.where(gated, scaled, 1.0) * active
 
-    def compiled(self, case: str) -> Callable:
-        """`step` whose loss is compiled, for the masks of one case."""
-        if case not in self._compiled:
-            loss = torch.compile(self.loss, dynamic=False)
-            self._compiled[case] = functools.partial(self.step, loss=loss)
-        return self._compiled[case]
-
     def loss(self, images, labels, masks: Any) -> torch.Tensor:
         """Mean cross entropy."""
-        return F.cross_entropy(self.logits(images, masks), labels)
-
-    def step(self, batch: tuple, masks: Any, loss: Callable | None = None):
-        """One update of weights and gates; the loss."""
-        self._weights.zero_grad(set_to_none=True)
-        self._gates.zero_grad(set_to_none=True)
-        value = (loss or self.loss)(*batch, masks)
-        value.backward()
-        own = [p for group in self._weights.param_groups for p in group["params"]]
-        torch.nn.utils.clip_grad_norm_(own, self._clip)
-        self._weights.step()
-        self._gates.step()
-        return value.detach()
+        with torch_steps.autocast(self._device, self._dtype):
+            return F.cross_entropy(self.logits(images, masks), labels)

@@ -18,11 +18,13 @@ class Task(NamedTuple):
 
     Attributes:
       network: module and class of the counterpart, "benchmarks.module:Class".
-      arguments: what makes one, but for its last argument, the layout.
+      arguments: what makes one, but for its last arguments: device, dtype, layout.
       images: [batch, height, width, channels].
       labels: [batch].
       cases: {name: what logits and steps are given after the images or batch}.
       threads: as many as JAX has.
+      device: "cpu" or "cuda".
+      dtype: of the computation.
     """
 
     network: str
@@ -31,6 +33,8 @@ class Task(NamedTuple):
     labels: np.ndarray
     cases: dict[str, tuple]
     threads: int
+    device: str = "cpu"
+    dtype: str = "float32"
 
 
 class Worker:
@@ -72,26 +76,39 @@ def _serve(pipe, task: Task) -> None:
     keep_freed_memory()
     import torch
 
+    from benchmarks import torch_steps
+
     module, name = task.network.split(":")
     make = getattr(importlib.import_module(module), name)
     torch.set_num_threads(task.threads)
-    networks = {}
+    torch_steps.use(task.device)
+    networks, steps = {}, {}
     while True:
         try:
             what, mode, case = pipe.recv()
         except EOFError:
             return
+        way, layout = mode.split()
         if mode not in networks:
-            networks[mode] = make(*task.arguments, mode.endswith("channels_last"))
+            networks[mode] = make(
+                *task.arguments, task.device, task.dtype, layout == "channels_last"
+            )
         network, given = networks[mode], task.cases[case]
-        batch = network.batch(task.images, task.labels)
+        if hasattr(network, "place"):
+            given = tuple(map(network.place, given))
+        batch = torch_steps.to_batch(
+            task.images, task.labels, network.layout, task.device
+        )
         if what == "logits":
-            with torch.no_grad():
-                pipe.send(network.logits(batch[0], *given).numpy())
+            with torch.no_grad(), torch_steps.autocast(task.device, task.dtype):
+                logits = network.logits(batch[0], *given)
+            pipe.send(logits.float().cpu().numpy())
             continue
-        step = network.step
-        if mode.startswith("compiled"):
-            step = network.compiled(case)
+        if (mode, case) not in steps:
+            steps[mode, case] = torch_steps.make_step(network, way, batch, given)
+        torch_steps.wait(task.device)
         start = time.perf_counter()
-        loss = step(batch, *given).item()
-        pipe.send(loss if what == "loss" else time.perf_counter() - start)
+        loss = steps[mode, case]()
+        torch_steps.wait(task.device)
+        seconds = time.perf_counter() - start
+        pipe.send(loss.item() if what == "loss" else seconds)

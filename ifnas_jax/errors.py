@@ -17,6 +17,10 @@ class ChangedError(InputError):
     """
 
 
+class UnmetError(InputError):
+    """What a search has found, or draws, can't meet its target; another seed's may."""
+
+
 class DivergedError(ArithmeticError):
     """Training met a loss that is not finite. The command line exits with 3."""
 
@@ -26,6 +30,10 @@ class StorageError(RuntimeError):
 
     The command line exits with 4.
     """
+
+
+# What ends the run of one seed, where there are many, and none of the others.
+FAILURES = (DivergedError, UnmetError)
 
 
 class PreemptedError(BaseException):

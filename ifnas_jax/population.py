@@ -5,6 +5,7 @@ none of the others; what they come to together is in `summary.json` and on one p
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from typing import Any, NamedTuple
 
@@ -12,13 +13,10 @@ from ml_collections import ConfigDict
 
 from ifnas_jax import config as config_lib
 from ifnas_jax import files, jobs
-from ifnas_jax.errors import DivergedError, InputError
+from ifnas_jax.errors import FAILURES
 from ifnas_jax.run import begin, result
 from ifnas_jax.run.lock import Lock
 from ifnas_jax.run.workdir import Workdir
-
-# What ends the run of one seed and none of the others.
-FAILURES = (DivergedError, InputError)
 
 
 class SeedRun(NamedTuple):
@@ -60,7 +58,7 @@ def run_all(
         any more.
 
     Raises:
-      DivergedError, InputError: of the first seed that failed, when all others are
+      DivergedError, UnmetError: of the first seed that failed, when all others are
         done.
     """
     from ifnas_jax.report.watch import Watch
@@ -71,14 +69,17 @@ def run_all(
     with ExitStack() as stack:
 
         def claim_all():
+            for run in runs:
+                begin.check_seed(run.config, run.workdir)
             claim()
             _claim(runs, stack)
 
         distributed.from_primary(claim_all)
         primary = distributed.is_primary()
-        page = Watch(lambda: _write_page(workdir, failed, len(runs)))
-        stack.enter_context(closing(page))
-        after = page.update if primary else lambda: None
+        after = lambda: None  # noqa: E731
+        if primary:
+            page = Watch(lambda: _write_page(workdir, failed, len(runs)))
+            after = stack.enter_context(closing(page)).update
         if "search" in config.jobs:
             failed |= _search(config, runs, dataset, after)
         for run in runs:
@@ -118,10 +119,15 @@ def _claim(runs: Sequence[SeedRun], stack: ExitStack) -> None:
       InputError: another run has one, or one is of another config.
       StorageError: one can't be written any more.
     """
-    for run in runs:
+
+    def take(run: SeedRun) -> None:
         lock = Lock(run.workdir)
         stack.callback(lock.release)
-        begin.claim_seed(run.config, run.workdir, lock)
+        begin.claim(run.config, run.workdir, begin.stored_config(run.workdir), lock)
+
+    # At once: each may have to wait whether a process lives.
+    with ThreadPoolExecutor(len(runs)) as pool:
+        list(pool.map(take, runs))
 
 
 def _finish(run: SeedRun, dataset, versions: Mapping[str, str]) -> None:
@@ -134,13 +140,11 @@ def _finish(run: SeedRun, dataset, versions: Mapping[str, str]) -> None:
 def _search(config, runs, dataset, after) -> dict[int, Exception]:
     """Why a search failed, by its seed."""
     from ifnas_jax.runtime.devices import memory_errors
-    from ifnas_jax.search import population
+    from ifnas_jax.search.in_turn import search_in_turn
+    from ifnas_jax.search.together import search_together
 
-    ways = {
-        "together": population.search_together,
-        "in_turn": population.search_in_turn,
-    }
-    way = ways[config.lanes] if runs[0].job.method.trains else ways["in_turn"]
+    together = config.lanes == "together" and runs[0].job.method.trains
+    way = search_together if together else search_in_turn
     with memory_errors(config, "search"):
         failed = way(
             [run.job for run in runs], dataset, [run.workdir for run in runs], after

@@ -101,21 +101,12 @@ def resolve(config: ConfigDict, stored: dict[str, Any] | None) -> None:
     config.dataset.test_split = config.dataset.test_split or tested
     config.dtype = dtype if config.dtype == "auto" else config.dtype
     if config.search.skipping == "auto":
-        config.search.skipping = _stored_skipping(stored)
+        # Of an earlier version it may be one that there is no more (`skipping_of`).
+        found = stored.get("search")
+        found = found.get("skipping") if isinstance(found, dict) else None
+        config.search.skipping = found if isinstance(found, str) else "auto"
     if config.seeds > 1 and config.lanes == "auto":
         config.lanes = _stored_lanes(stored)
-
-
-def _stored_skipping(stored: dict[str, Any]) -> str:
-    """That of the run that is gone on with."""
-    found = stored.get("search")
-    skipping = found.get("skipping") if isinstance(found, dict) else None
-    if skipping not in CHOICES["search.skipping"]:
-        raise InputError(
-            f"config.json of the workdir has search.skipping {skipping!r}, which this "
-            "version does not have; use the version of that run, or another workdir."
-        )
-    return skipping
 
 
 def _stored_lanes(stored: dict[str, Any]) -> str:

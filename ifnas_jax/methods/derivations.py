@@ -10,7 +10,7 @@ import numpy as np
 from ifnas_jax import architecture
 from ifnas_jax.architecture import cost
 from ifnas_jax.architecture.masks import Kept
-from ifnas_jax.errors import InputError
+from ifnas_jax.errors import UnmetError
 from ifnas_jax.methods.pruning import Pruner, Removal, ascending
 from ifnas_jax.spaces.graph import Space
 
@@ -39,7 +39,7 @@ def to_target(
     """
     pruner = _drop(space, macro, kept, strength, target)
     if pruner.madds > target:
-        raise InputError(
+        raise UnmetError(
             f"target_madds is {target:,}, but with one operator left at every node "
             f"the network still has {pruner.madds:,}; raise the target."
         )

@@ -7,7 +7,7 @@ import numpy as np
 
 from ifnas_jax.architecture import cost, delete_unread
 from ifnas_jax.architecture.masks import Kept
-from ifnas_jax.errors import InputError
+from ifnas_jax.errors import InputError, UnmetError
 from ifnas_jax.methods import derivations
 from ifnas_jax.spaces.graph import Space
 
@@ -81,7 +81,7 @@ def to_target(
             return kept
         if madds <= target:
             nearest = max(nearest, madds)
-    raise InputError(
+    raise UnmetError(
         f"random.band is {band}, but none of {ATTEMPTS:,} drawn architectures has from "
         f"{band * target:,.0f} to {target:,} MAdds (the nearest had {nearest:,}); "
         "lower random.band, or change target_madds."

@@ -202,6 +202,11 @@ def _load(arguments: argparse.Namespace, overrides: Sequence[str]) -> ConfigDict
         # An architecture to retrain is drawn by the fields of another method.
         check_overrides(config, load_config(arguments.config))
     validate(config)
+    if config.seeds > 1:
+        raise InputError(
+            f"seeds is {config.seeds}, but preflight compiles the step of one search; "
+            "leave it out. (With lanes 'together' a device has the memory of several.)"
+        )
     config_lib.resolve(config, None)
     if config.dtype == "auto":
         config.dtype = "bfloat16"

@@ -15,7 +15,7 @@ from ifnas_jax.report.tables import describe_architecture
 # Fields that runs may differ in and be the same but for the seed: they say what is
 # done, where and how it is logged, not what comes out.
 _FREE = (
-    *("seed", "jobs", "tensorboard", "log_every"),
+    *("seed", "seeds", "lanes", "jobs", "tensorboard", "log_every"),
     *("dataset.data_dir", "dataset.on_unreadable"),
     *("search.checkpoint_every", "retrain.checkpoint_every"),
     *("search.valid_every", "retrain.test_every"),

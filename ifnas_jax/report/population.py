@@ -120,7 +120,7 @@ def stages(runs: Sequence[Run]) -> list[dict[str, Any]]:
                 values = [own[dst - 1, dst - src - 1] for own in last]
                 edge["gate"] = {
                     "mean": round(float(np.mean(values)), 4),
-                    "std": round(float(np.std(values)), 4),
+                    "std": round(float(np.std(values, ddof=len(values) > 1)), 4),
                 }
             edges.append(edge)
         told.append({"nodes": graph.num_nodes, "runs": len(found), "edges": edges})

@@ -174,7 +174,7 @@ def draw_spread(logs: Sequence[Sequence[Mapping[str, Any]]]) -> Figure:
     values = np.stack([_at_steps(rows, steps) for rows in logs])
     figure = Figure(figsize=(4.6, 3.1), layout="constrained")
     axes = figure.subplots()
-    mean, deviation = values.mean(axis=0), values.std(axis=0)
+    mean, deviation = values.mean(axis=0), values.std(axis=0, ddof=len(logs) > 1)
     for distance in range(mean.shape[1], 0, -1):
         color = gates.shade(distance, mean.shape[1])
         low, high = (mean + sign * deviation for sign in (-1, 1))
@@ -198,6 +198,8 @@ def _runs(runs: Iterable[Run]) -> str:
     items = []
     for run in runs:
         folder = os.path.basename(run.workdir.path)
-        link = f"../{folder}/report/index.html"
-        items.append(f'<li><a href="{text(link)}">{text(folder)}</a>: {run.state}</li>')
+        name = text(folder)
+        if storage.exists(run.workdir.page):
+            name = f'<a href="../{name}/report/index.html">{name}</a>'
+        items.append(f"<li>{name}: {text(run.state)}</li>")
     return section("Runs", f"<ul>{''.join(items)}</ul>")

@@ -24,7 +24,7 @@ from ifnas_jax.data.augment import eval_transform, train_transform
 from ifnas_jax.data.pipeline import eval_batches, train_batches
 from ifnas_jax.data.source import Dataset
 from ifnas_jax.data.views import Joined
-from ifnas_jax.errors import InputError
+from ifnas_jax.errors import DivergedError, InputError
 from ifnas_jax.methods.schedule import retrain_steps
 from ifnas_jax.nn.nodes import SKIPPING
 from ifnas_jax.nn.supernet import Supernet
@@ -64,14 +64,15 @@ def train_networks(
     Returns:
       For each network, in their order, a row for each test: "epoch", "loss" and
       "accuracy" (of the training since the last row), "top1" and "top5" (fractions).
+      One whose loss is not finite has no rows from there on. Nothing is written.
 
     Raises:
-      InputError: the networks differ in space or sizes, there are none, the devices
-        don't divide a batch, or an argument does not fit.
-      DivergedError: a loss is not finite.
+      InputError: the networks differ in space or sizes, there are none, they have
+        another number of classes than the data, the devices don't divide a batch,
+        there are several processes, or an argument does not fit.
     """
     seeds = [config.seed] * len(architectures) if seeds is None else list(seeds)
-    _check(architectures, seeds, config)
+    _check(architectures, seeds, dataset, config)
     tested = _test_epochs(test_epochs, config.retrain.epochs)
     group = _group(architectures, dataset, config, lanes)
     rows: list[list[dict[str, float]]] = []
@@ -82,26 +83,22 @@ def train_networks(
             chosen = range(first, min(first + group.lanes, len(architectures)))
             # The last group repeats its first network where it is not full.
             filled = [*chosen, *[first] * (group.lanes - len(chosen))]
+            states = [initial_state(group, architectures[n], seeds[n]) for n in filled]
             with ExitStack() as stack:
-                batches = [_batches(group, seeds[n], stack) for n in filled]
-                states = [
-                    initial_state(group, architectures[n], seeds[n]) for n in filled
-                ]
-                batch = [next(own) for own in batches]
+                opened = [_batches(group, seeds[n], stack) for n in filled]
+                batch = [next(own) for own in opened]
                 if steps is None:
                     progress.note("networks: compiling ...")
                     steps = _compile(group, dataset, states, batch)
-                before = done * group.total
-                told = _train(
-                    group,
-                    steps,
-                    states,
-                    itertools.chain([batch], zip(*batches, strict=True)),
-                    tested,
-                    lambda step, before=before: progress.update(before + step),
-                )
+                batches = itertools.chain([batch], zip(*opened, strict=True))
+                show = functools.partial(_show, progress, done * group.total)
+                told = _train(group, steps, states, batches, tested, show)
             rows += told[: len(chosen)]
     return rows
+
+
+def _show(progress: Progress, before: int, step: int) -> None:
+    progress.update(before + step)
 
 
 def _test_epochs(asked: Sequence[int], last: int) -> set[int]:
@@ -114,7 +111,7 @@ def _test_epochs(asked: Sequence[int], last: int) -> set[int]:
     return tested
 
 
-def _check(architectures, seeds, config: ConfigDict) -> None:
+def _check(architectures, seeds, dataset: Dataset, config: ConfigDict) -> None:
     if not architectures:
         raise InputError("architectures is empty; give at least one.")
     first = architectures[0]
@@ -129,6 +126,16 @@ def _check(architectures, seeds, config: ConfigDict) -> None:
         raise InputError(
             f"seeds has {len(seeds)} entries for {len(architectures)} architectures; "
             "give one for each."
+        )
+    if first.macro.num_classes != dataset.num_classes:
+        raise InputError(
+            f"architectures have {first.macro.num_classes} classes, but the data has "
+            f"{dataset.num_classes}; use Architecture.with_macro(num_classes=...)."
+        )
+    if jax.process_count() > 1:
+        raise InputError(
+            f"there are {jax.process_count()} processes, but train_networks runs in "
+            "one; give each its own part of the architectures."
         )
     distributed.check_batch("retrain", config.retrain)
 
@@ -150,6 +157,8 @@ def _group(architectures, dataset: Dataset, config: ConfigDict, lanes) -> Group:
     optimizer = make_optimizer(config, epoch)
     if lanes is None:
         lanes = 1 if jax.default_backend() == "cpu" else len(architectures)
+    if lanes < 1:
+        raise InputError(f"lanes is {lanes}; give at least 1.")
     lanes = min(lanes, len(architectures))
     mesh = training.lanes_mesh(lanes)
     return Group(config, net, optimizer, images, lanes, mesh, total, epoch)
@@ -198,7 +207,9 @@ def _compile(group: Group, dataset: Dataset, states, batch) -> training.Steps:
     )
 
     def test(state: State) -> dict[str, float]:
-        return training.evaluate(compiled_test, (state.params, state.kept), batches)
+        # Once, not with each batch.
+        arguments = training.place((state.params, state.kept))
+        return training.evaluate(compiled_test, arguments, batches)
 
     return training.Steps(train, test)
 
@@ -210,18 +221,22 @@ def _train(
     many = group.lanes > 1
     state = group.stack(states)
     state = training.place_lanes(state, group.mesh) if many else training.place(state)
-    meters = [training.Meter(at=n if many else None) for n in range(group.lanes)]
+    meters = {n: training.Meter(at=n if many else None) for n in range(group.lanes)}
     rows: list[list[dict[str, float]]] = [[] for _ in meters]
     for step in range(1, group.total + 1):
         state, metrics = steps.train(state, _place(group, next(batches)))
-        for meter in meters:
+        for meter in meters.values():
             meter.add(metrics)
         epoch, rest = divmod(step, group.epoch)
         if not rest and epoch in tested:
             host = jax.device_get(state)
-            for n, meter in enumerate(meters):
+            for n, meter in list(meters.items()):
                 own = jax.tree.map(lambda x, n=n: x[n], host) if many else host
-                row = {"epoch": epoch, **meter.mean(step)}
+                try:
+                    row = {"epoch": epoch, **meter.mean(step)}
+                except DivergedError:
+                    del meters[n]
+                    continue
                 rows[n].append(row | steps.evaluate(own))
         show(step)
     return rows

@@ -23,7 +23,7 @@ def look(
     """The config stored in the workdir, and whether its jobs are done."""
 
     def look():
-        stored = _stored_config(workdir)
+        stored = stored_config(workdir)
         if config.seeds > 1:
             seeds = range(config.seed, config.seed + config.seeds)
             return stored, population.is_done(workdir, seeds, config.jobs)
@@ -90,7 +90,7 @@ def claim(
     try:
         storage.make_folder(workdir.path)
         lock.take()
-        if _stored_config(workdir) != stored:
+        if stored_config(workdir) != stored:
             raise InputError(
                 f"--workdir {workdir!r} was changed by another run just now; repeat "
                 "the command."
@@ -104,11 +104,13 @@ def claim(
         raise InputError(what + "name a folder that can.") from error
 
 
-def claim_seed(config: ConfigDict, workdir: Workdir, lock: Lock) -> None:
-    """`claim` of the workdir of one seed of many, which nobody has looked at yet."""
-    stored = _stored_config(workdir)
-    _check_same(config, stored, workdir)
-    claim(config, workdir, stored, lock)
+def check_seed(config: ConfigDict, workdir: Workdir) -> None:
+    """Refuses the workdir of one seed of many that holds a run of another config.
+
+    Raises:
+      InputError: it does.
+    """
+    _check_same(config, stored_config(workdir), workdir)
 
 
 def is_first(cluster: Cluster | None) -> bool:
@@ -120,7 +122,13 @@ def is_first(cluster: Cluster | None) -> bool:
     return distributed.is_primary()
 
 
-def _stored_config(workdir: Workdir) -> dict[str, Any] | None:
+def stored_config(workdir: Workdir) -> dict[str, Any] | None:
+    """The config of the run in a workdir; None if there is none.
+
+    Raises:
+      InputError: it is damaged, or lost.
+      StorageError: it can't be read just now.
+    """
     try:
         storage.read_bytes(workdir.config, storage.SMALL)
         stored = files.read_json(workdir.config, {"dataset": dict})
@@ -148,13 +156,13 @@ def _check_same(config: ConfigDict, stored: dict[str, Any] | None, workdir: Work
 
     `jobs` may differ, to retrain later; so may where the data is, and whether what
     can't be read of it is skipped: a run stops at the first such example. Where there
-    are many seeds, there may be more later.
+    are many seeds, there may be more later, taken in another way.
     """
     if stored is None:
         return
     free = ["jobs", "dataset.data_dir", "dataset.on_unreadable"]
     if 1 not in (config.seeds, stored["seeds"]):
-        free.append("seeds")
+        free += ["seeds", "lanes"]
     differing = [
         field
         for field in config_lib.differences(config, stored)

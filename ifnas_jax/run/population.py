@@ -6,6 +6,14 @@ from ifnas_jax import files, storage
 from ifnas_jax.errors import InputError
 from ifnas_jax.run.workdir import Workdir
 
+# What is shown of a summary, and of each run in it.
+_SHOWN = {"runs": list, "failed": list, "means": dict, "stages": list}
+_ROW = {
+    **dict.fromkeys(("top1", "top5"), (float, type(None))),
+    **dict.fromkeys(("seed", "madds", "params", "depth", "edges"), int),
+    "target_met_by": (str, type(None)),
+}
+
 
 def workdirs_of(workdir: Workdir) -> list[Workdir]:
     """The workdirs of the seeds' runs; none if it is that of one run, or of nothing.
@@ -33,10 +41,9 @@ def is_done(workdir: Workdir, seeds: Collection[int], jobs: Collection[str]) -> 
     """
     if not storage.exists(workdir.summary):
         return False
-    summary = files.read_json(workdir.summary, {"runs": list})
-    fields = {"seed": int, "top1": (float, type(None))}
+    summary = files.read_json(workdir.summary, _SHOWN)
     try:
-        rows = [files.check_object(row, fields) for row in summary["runs"]]
+        rows = [files.check_object(row, _ROW) for row in summary["runs"]]
     except ValueError as error:
         raise InputError(
             f"{workdir.summary!r} is damaged ({error}); remove it, and the same "

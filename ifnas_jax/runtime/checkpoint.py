@@ -6,10 +6,8 @@ writes and reads them, and tells the others.
 """
 
 import contextlib
-import json
 import os
-import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
@@ -20,6 +18,7 @@ from absl import logging
 from ifnas_jax import storage
 from ifnas_jax.errors import DivergedError, InputError, StorageError
 from ifnas_jax.runtime import distributed
+from ifnas_jax.runtime.checksums import checksum, checksum_json
 from ifnas_jax.runtime.orbax_errors import quiet, reason, system_error
 
 # What Orbax and TensorStore raise on files that are torn, missing or not writable.
@@ -78,16 +77,13 @@ class Checkpoints:
         check_finite(tree, step)
         if self._manager is None:
             return
-        checksums = {"tree": _checksum(tree), "facts": _checksum_json(facts)}
+        checksums = {"tree": checksum(tree), "facts": checksum_json(facts)}
         arguments = ocp.args.Composite(
             tree=ocp.args.StandardSave(tree),
             facts=ocp.args.JsonSave({"facts": facts, "checksums": checksums}),
         )
-        try:
-            with self._foreign_errors():
-                self._manager.save(step, args=arguments)
-        except _FILE_ERRORS as error:
-            raise self._cannot("write", error) from error
+        with self._writing():
+            self._manager.save(step, args=arguments)
         if not self._proven:
             self._prove(step, tree)
 
@@ -97,11 +93,7 @@ class Checkpoints:
         Raises:
           StorageError: it can't be read.
         """
-        try:
-            with self._foreign_errors():
-                self._manager.wait_until_finished()
-        except _FILE_ERRORS as error:
-            raise self._cannot("write", error) from error
+        self.wait()
         try:
             with self._foreign_errors():
                 _read(self._manager, step, tree, lambda facts: None)
@@ -112,9 +104,37 @@ class Checkpoints:
             ) from error
         self._proven = True
 
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            with self._foreign_errors():
+                yield
+        except _FILE_ERRORS as error:
+            raise self._cannot("write", error) from error
+
     def _foreign_errors(self):
         """Those of a bucket's client become an OSError."""
         return storage.system_errors(self._directory, (InputError, *_FILE_ERRORS))
+
+    def wait(self) -> None:
+        """Returns when what was saved is whole.
+
+        Raises:
+          StorageError: it can't be written.
+        """
+        if self._manager is not None:
+            with self._writing():
+                self._manager.wait_until_finished()
+
+    def steps(self) -> list[int]:
+        """What there is, of process 0."""
+        return sorted(self._manager.all_steps()) if self._manager else []
+
+    def forget_after(self, step: int) -> None:
+        """Removes the checkpoints of later steps: a run goes on at an earlier one."""
+        for later in (found for found in self.steps() if found > step):
+            with self._writing():
+                self._manager.delete(later)
 
     def restore(
         self, like: Any, check: Callable[[dict[str, Any]], None] = lambda facts: None
@@ -191,14 +211,10 @@ class Checkpoints:
         Raises:
           StorageError: the last one can't be written.
         """
-        if self._manager is None:
-            return
-        try:
-            with self._quiet, self._foreign_errors():
+        if self._manager is not None:
+            with self._quiet, self._writing():
                 self._manager.wait_until_finished()
                 self._manager.close()
-        except _FILE_ERRORS as error:
-            raise self._cannot("write", error) from error
 
     def _cannot(self, what: str, error: Exception) -> StorageError:
         return StorageError(
@@ -213,13 +229,13 @@ def _read(manager, step: int, like: Any, check) -> tuple[Any, dict[str, Any]]:
     arguments = ocp.args.Composite(facts=ocp.args.JsonRestore())
     stored = manager.restore(step, args=arguments)["facts"]
     facts, checksums = stored["facts"], stored["checksums"]
-    if checksums["facts"] != _checksum_json(facts):
+    if checksums["facts"] != checksum_json(facts):
         raise ValueError("the checksum of its facts is another")
     check(facts)
     like = jax.tree.map(lambda x: np.zeros(np.shape(x), x.dtype), like)
     arguments = ocp.args.Composite(tree=ocp.args.StandardRestore(like))
     tree = manager.restore(step, args=arguments)["tree"]
-    if checksums["tree"] != _checksum(tree):
+    if checksums["tree"] != checksum(tree):
         raise ValueError("the checksum of its arrays is another")
     return tree, facts
 
@@ -273,16 +289,3 @@ def check_finite(tree: Any, step: int) -> None:
                 f"the state after step {step} is not finite; the checkpoint before it "
                 "is kept: start again with a lower learning rate in a new workdir."
             )
-
-
-def _checksum(tree: Any) -> int:
-    """CRC-32 of the arrays' bytes, in the tree's order."""
-    checksum = 0
-    for leaf in jax.tree.leaves(tree):
-        checksum = zlib.crc32(np.ascontiguousarray(leaf).tobytes(), checksum)
-    return checksum
-
-
-def _checksum_json(facts: dict[str, Any]) -> int:
-    """CRC-32 of a JSON object, however it is laid out."""
-    return zlib.crc32(json.dumps(facts, sort_keys=True).encode())

@@ -6,7 +6,7 @@ with the same bytes as one that was not interrupted.
 """
 
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from typing import Any
 
 from ifnas_jax import files, storage, training
@@ -16,6 +16,7 @@ from ifnas_jax.errors import PreemptedError
 from ifnas_jax.report.progress import Progress
 from ifnas_jax.run.workdir import JobFiles, Workdir
 from ifnas_jax.runtime import distributed
+from ifnas_jax.runtime.checkpoint import Checkpoints
 from ifnas_jax.search import lane as lanes
 from ifnas_jax.search.derive import draw
 from ifnas_jax.search.lane import Lane
@@ -83,7 +84,8 @@ def _train(
 ) -> tuple[Architecture, dict[str, Any]]:
     """Trains the super-network and derives; the architecture and a summary."""
     with ExitStack() as stack:
-        lane, state = lanes.open_lane(stack, job, dataset, ours)
+        checkpoints = stack.enter_context(closing(Checkpoints(ours.checkpoints)))
+        lane, state = lanes.open_lane(stack, job, dataset, ours, checkpoints)
         batches = training.ShardedBatches(lane.batches)
         progress = stack.enter_context(Progress(name, job.schedule.total))
         progress.note(f"{name}: compiling ...")

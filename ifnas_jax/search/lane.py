@@ -81,7 +81,12 @@ class Lane:
 
 
 def open_lane(
-    stack: ExitStack, job: Search, dataset: Dataset, ours: JobFiles, at: Any = None
+    stack: ExitStack,
+    job: Search,
+    dataset: Dataset,
+    ours: JobFiles,
+    checkpoints: Checkpoints,
+    at: int | None = None,
 ) -> tuple[Lane, State]:
     """A search at its newest checkpoint, or at its beginning, and its state.
 
@@ -90,9 +95,9 @@ def open_lane(
       job: the search.
       dataset: its training part is read.
       ours: its files.
+      checkpoints: under them.
       at: of a population's lane, its number among them, where the meter finds it.
     """
-    checkpoints = stack.enter_context(closing(Checkpoints(ours.checkpoints)))
     state, host, rows = restore(checkpoints, job)
     step = int(state.step)
     # A page is drawn of all lanes at once, or of the only one.

@@ -55,10 +55,20 @@ def _has_bfloat16(device: jax.Device) -> bool:
 
 
 def skipping_of(config: ConfigDict) -> str:
-    """How inactive pairs are skipped, "auto" replaced."""
-    if config.search.skipping == "auto":
+    """How inactive pairs are skipped, "auto" replaced.
+
+    Raises:
+      InputError: in a way of an earlier version.
+    """
+    skipping = config.search.skipping
+    if skipping == "auto":
         return "loops" if jax.default_backend() == "cpu" else "nodes"
-    return config.search.skipping
+    if skipping not in ("loops", "nodes"):
+        raise InputError(
+            f"search.skipping of the workdir's run is {skipping!r}, which this version "
+            "does not have; use the version of that run, or another workdir."
+        )
+    return skipping
 
 
 def lanes_of(config: ConfigDict) -> str:

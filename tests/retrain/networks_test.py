@@ -145,5 +145,9 @@ def test_what_does_not_fit_is_refused():
         train_networks([one, one.with_macro(width=6)], dataset, config)
     with pytest.raises(InputError, match="seeds has 1 entries for 2 architectures"):
         train_networks([one, one], dataset, config, seeds=[0])
+    with pytest.raises(InputError, match="lanes is 0"):
+        train_networks([one], dataset, config, lanes=0)
+    with pytest.raises(InputError, match="have 5 classes, but the data has 3"):
+        train_networks([one.with_macro(num_classes=5)], dataset, config)
     with pytest.raises(InputError, match=r"test_epochs is \[5\], .* epochs 1 to 4"):
         train_networks([one], dataset, config, test_epochs=[5])

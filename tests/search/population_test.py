@@ -1,5 +1,6 @@
 """Many seeds as one program: each lane is the search of its seed alone."""
 
+import dataclasses
 import functools
 import os
 import pathlib
@@ -9,18 +10,24 @@ import sys
 import jax
 import numpy as np
 import pytest
+from cheap import cheap
 from documented import ROOT
 from small_search import SmallNet, interrupt, left_in, make_config, make_dataset
 
 from ifnas_jax import architecture, files, training
 from ifnas_jax import config as config_lib
-from ifnas_jax.errors import DivergedError
+from ifnas_jax.errors import DivergedError, PreemptedError
+from ifnas_jax.nn.nodes import add_nodes
+from ifnas_jax.nn.supernet import Supernet
 from ifnas_jax.report.logs import SearchLogs
 from ifnas_jax.run.workdir import Workdir
+from ifnas_jax.runtime import distributed
 from ifnas_jax.search import lane as lanes
-from ifnas_jax.search import population
+from ifnas_jax.search import together as together_lib
+from ifnas_jax.search.in_turn import search_in_turn
 from ifnas_jax.search.job import search
 from ifnas_jax.search.make import make_search
+from ifnas_jax.search.together import go_back, search_together
 
 pytestmark = pytest.mark.usefixtures("compiles_soon")
 
@@ -53,7 +60,7 @@ def alone(tmp_path_factory, compiles_soon):
 @pytest.fixture(scope="module")
 def together(tmp_path_factory, compiles_soon):
     path, dataset = tmp_path_factory.mktemp("together"), make_dataset()
-    assert not run(population.search_together, path, make_jobs(dataset), dataset)
+    assert not run(search_together, path, make_jobs(dataset), dataset)
     return path
 
 
@@ -72,7 +79,7 @@ def test_in_turn_each_ends_with_the_bytes_of_its_run_alone(
         return compile_step(step, *arguments, **options)
 
     monkeypatch.setattr(training, "compile_step", counting)
-    assert not run(population.search_in_turn, tmp_path, make_jobs(dataset), dataset)
+    assert not run(search_in_turn, tmp_path, make_jobs(dataset), dataset)
     assert compiled == ["train_step", "validation_step"]
     lefts = [left_in(tmp_path / str(n)) for n in range(SEEDS)]
     assert lefts == [left_in(alone / str(n)) for n in range(SEEDS)]
@@ -105,16 +112,17 @@ def test_together_each_takes_the_steps_of_its_run_alone(alone, together):
     assert len(lengths) > 1
 
 
-def test_together_it_compiles_once_and_goes_on_with_the_same_bytes(
-    together, tmp_path, monkeypatch
-):
-    """Ended when some lanes have logged a loop that the others have not, and again."""
+def cheap_net(*arguments):
+    """A real super-network, node by node, of operators that compile soon."""
+    return dataclasses.replace(Supernet(*arguments), wrap=cheap, add=add_nodes)
+
+
+def test_stopped_with_some_ahead_it_ends_with_the_same_bytes(tmp_path, monkeypatch):
+    """Compiled once a start; node by node, where lanes round by their neighbours.
+
+    Ended when some have saved a loop, or written what they found, and others not.
+    """
     dataset, compiled = make_dataset(), []
-    go_on = functools.partial(
-        run, population.search_together, tmp_path, make_jobs(dataset), dataset
-    )
-    interrupt(monkeypatch, SearchLogs, "write_gates", 4 * SEEDS + 1, go_on)
-    interrupt(monkeypatch, SearchLogs, "write_gates", 6 * SEEDS + 2, go_on)
     compile_lanes = training.compile_lanes
 
     def counting(*arguments):
@@ -122,13 +130,68 @@ def test_together_it_compiles_once_and_goes_on_with_the_same_bytes(
         return compile_lanes(*arguments)
 
     monkeypatch.setattr(training, "compile_lanes", counting)
-    assert not go_on()
-    assert len(compiled) == 1
+
+    def start(path):
+        jobs = make_jobs(dataset, net=cheap_net)
+        assert not run(search_together, path, jobs, dataset)
+
+    start(tmp_path / "whole")
+    lengths = {len(rows(tmp_path / "whole", number)) for number in range(SEEDS)}
+    assert len(lengths) > 1
+    expected = [left_in(tmp_path / "whole" / str(number)) for number in range(SEEDS)]
+    go_on = functools.partial(start, tmp_path / "killed")
+    # The second lane's fifth save, with the first lane through; then gates of a loop.
+    interrupt(monkeypatch, lanes, "save_lane", 4 * SEEDS + 1, go_on)
+    interrupt(monkeypatch, SearchLogs, "write_gates", SEEDS + 1, go_on)
+    interrupt(monkeypatch, together_lib, "write_found", 1, go_on)
+    go_on()
+    found = [left_in(tmp_path / "killed" / str(number)) for number in range(SEEDS)]
+    assert found == expected
+    assert len(compiled) == 5
+    go_on()
+    assert len(compiled) == 5
+
+
+def test_told_to_stop_all_save_where_they_are(together, tmp_path, monkeypatch):
+    """In the middle of a loop."""
+    dataset, asked = make_dataset(), iter(range(100))
+    monkeypatch.setattr(distributed, "preempted", lambda: next(asked) == 32)
+    go_on = functools.partial(
+        run, search_together, tmp_path, make_jobs(dataset), dataset
+    )
+    with pytest.raises(PreemptedError):
+        go_on()
     for number in range(SEEDS):
-        expected = left_in(together / str(number))
-        assert left_in(tmp_path / str(number)) == expected
+        names = os.listdir(tmp_path / str(number) / "search" / "checkpoints")
+        assert max(int(name) for name in names if name.isdigit()) == 33
     assert not go_on()
-    assert len(compiled) == 1
+    for number in range(SEEDS):
+        assert left_in(tmp_path / str(number)) == left_in(together / str(number))
+
+
+def test_searches_go_back_to_what_all_have_saved():
+    class Saved:
+        def __init__(self, *steps):
+            self.own = list(steps)
+
+        def steps(self):
+            return self.own
+
+        def forget_after(self, step):
+            self.own = [own for own in self.own if own <= step]
+
+    def gone_back(*steps):
+        saved = [Saved(*own) for own in steps]
+        go_back(saved)
+        return [one.own for one in saved]
+
+    assert gone_back([5, 10], [5, 10]) == [[5, 10], [5, 10]]
+    assert gone_back([5, 10], [10, 15]) == [[5, 10], [10]]
+    # Who has saved once began at 0, as who has not.
+    assert gone_back([5], []) == [[], []]
+    # One that failed long ago does not hold the others up.
+    assert gone_back([5, 10], [20, 25]) == [[5, 10], [20, 25]]
+    assert gone_back([], [20, 25]) == [[], [20, 25]]
 
 
 def test_a_lane_that_diverges_ends_alone(together, tmp_path, monkeypatch):
@@ -145,7 +208,7 @@ def test_a_lane_that_diverges_ends_alone(together, tmp_path, monkeypatch):
         return lane, state
 
     monkeypatch.setattr(lanes, "open_lane", spoiled)
-    failed = run(population.search_together, tmp_path, jobs, dataset)
+    failed = run(search_together, tmp_path, jobs, dataset)
     assert list(failed) == [1]
     assert isinstance(failed[1], DivergedError)
     assert not (tmp_path / "1" / "search" / "architecture.json").exists()
@@ -184,7 +247,7 @@ def test_the_devices_are_split_among_lanes():
 def on_devices(path):
     assert jax.device_count() == 4
     dataset = make_dataset()
-    assert not run(population.search_together, path, make_jobs(dataset, 2), dataset)
+    assert not run(search_together, path, make_jobs(dataset, 2), dataset)
 
 
 if __name__ == "__main__":

@@ -1,15 +1,13 @@
-"""Searches that differ in the seed alone, with one compiled program for all of them.
+"""Searches that differ in the seed alone, side by side: a step of all is one program.
 
-Each is a search like any other, with files of its own; what they share is the program.
-On accelerators, which one small search keeps idle, the program takes a step of all of
-them at once (`together`); on a CPU they take the same time one after the other, and
-each ends with the bytes of a run that was alone.
+For accelerators, which one small search keeps idle. Each is a search like any other,
+with files of its own, and ends when it is through.
 """
 
 import dataclasses
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from typing import Any, NamedTuple
 
 import jax
@@ -17,62 +15,22 @@ import numpy as np
 
 from ifnas_jax import training
 from ifnas_jax.data.source import Dataset
-from ifnas_jax.errors import DivergedError, InputError, PreemptedError
+from ifnas_jax.errors import FAILURES, PreemptedError
 from ifnas_jax.report.logs import progress_fields
 from ifnas_jax.report.progress import Progress
 from ifnas_jax.run.workdir import Workdir
 from ifnas_jax.runtime import distributed
+from ifnas_jax.runtime.checkpoint import Checkpoints
 from ifnas_jax.search import lane as lanes
-from ifnas_jax.search.job import is_done, search, write_found
+from ifnas_jax.search.job import is_done, write_found
 from ifnas_jax.search.lane import Lane, Own
 from ifnas_jax.search.step import (
     Search,
     State,
-    compile_steps,
     compile_validation,
     make_step,
     step_arguments,
 )
-
-# What ends one search and none of the others.
-FAILURES = (DivergedError, InputError)
-
-
-def search_in_turn(
-    jobs: Sequence[Search],
-    dataset: Dataset,
-    workdirs: Sequence[Workdir],
-    after: Callable[[], None] = lambda: None,
-) -> dict[int, Exception]:
-    """Searches one after the other, compiling once.
-
-    Args:
-      jobs: the searches; they differ in the seed.
-      dataset: as for `search`.
-      workdirs: of their runs.
-      after: is called when another one is done.
-
-    Returns:
-      Why a search failed, by its number.
-    """
-    failed: dict[int, Exception] = {}
-    made: list[training.Steps] = []
-
-    def compile_once(*arguments) -> tuple[training.Steps, float]:
-        seconds = 0.0
-        if not made:
-            steps, seconds = compile_steps(*arguments)
-            made.append(steps)
-        return made[0], seconds
-
-    for number, (job, workdir) in enumerate(zip(jobs, workdirs, strict=True)):
-        name = f"search, seed {job.config.seed}"
-        try:
-            search(job, dataset, workdir, compile_once, name)
-        except FAILURES as error:
-            failed[number] = error
-        after()
-    return failed
 
 
 def search_together(
@@ -84,12 +42,13 @@ def search_together(
     """Searches side by side: each step of the program is one of every search.
 
     One that is through counts no more, and writes what it found at once; the program
-    ends with the last. Each goes on at its own newest checkpoint. One process only.
+    ends with the last. They go on at the newest step that all have saved. One process
+    only.
 
     Args:
-      jobs: as for `search_in_turn`.
-      dataset: the same.
-      workdirs: the same.
+      jobs: the searches; they differ in the seed.
+      dataset: as for `search`.
+      workdirs: of their runs.
       after: is called when a row of a log was written, or a search is done.
 
     Returns:
@@ -104,22 +63,42 @@ def search_together(
     distributed.catch_termination()
     population = Population(len(jobs), training.lanes_mesh(len(jobs)), after, {}, {})
     with ExitStack() as stack:
-        states = {}
+        states, saved = {}, {}
         for number in todo:
+            path = workdirs[number].search.checkpoints
+            saved[number] = stack.enter_context(closing(Checkpoints(path)))
+        go_back(list(saved.values()))
+        for number, checkpoints in saved.items():
             closer = stack.enter_context(ExitStack())
             ours = workdirs[number].search
             lane, states[number] = lanes.open_lane(
-                closer, jobs[number], dataset, ours, number
+                closer, jobs[number], dataset, ours, checkpoints, number
             )
             population.living[number] = Member(lane, closer, next(lane.batches))
         progress = stack.enter_context(Progress("search", jobs[0].schedule.total))
         progress.note(f"search: compiling for {len(jobs)} seeds ...")
         state, steps, seconds = _compile(population, dataset, states)
+        states.clear()
         progress.note(f"search: compiled in {seconds:.1f} s")
         for member in population.living.values():
             lanes.start_clock(member.lane, seconds / len(todo))
         _loop(population, steps, state, progress)
     return population.failed
+
+
+def go_back(saved: Sequence[Checkpoints]) -> None:
+    """Brings searches back to the newest step that all of them have saved.
+
+    There a kill left some of them a checkpoint ahead. Lanes that go on together take
+    the same ways through the program as without the stop, and so round alike. One that
+    has nothing as old, since another one failed long ago, stays where it is.
+    """
+    steps = [checkpoints.steps() for checkpoints in saved]
+    common = min(own[-1] if own else 0 for own in steps)
+    for checkpoints, own in zip(saved, steps, strict=True):
+        # Two are kept; who has fewer began at 0.
+        if any(step <= common for step in own) or len(own) < 2:
+            checkpoints.forget_after(common)
 
 
 @dataclasses.dataclass
@@ -173,7 +152,12 @@ def _compile(
     arguments = live, stacked, *others
     train, seconds = training.compile_lanes(make_step(job), arguments, population.mesh)
     batch = distributed.shard(member.batch)
-    evaluate, more = compile_validation(job, dataset, state, batch)
+    validate, more = compile_validation(job, dataset, state, batch)
+
+    def evaluate(state: State, masks: Any) -> float:
+        # Once, not with each batch.
+        return validate(training.place(state), masks)
+
     return stacked, training.Steps(train, evaluate), seconds + more
 
 
@@ -196,14 +180,17 @@ def _loop(
         own, preempted, before = _owner(state), distributed.preempted(), len(living)
         for number, member in list(living.items()):
             with _own_failure(population, number):
-                _count(member, steps, metrics, own(number), preempted)
+                lanes.after_step(member.lane, steps, metrics, own(number))
         if living:
             step, fields = _shown(population)
             progress.update(step, **fields)
             population.after()
+        _save_those_due(population, own, preempted)
         if preempted and living:
             raise PreemptedError
         _end_those_through(population, steps, own, progress)
+        for member in living.values():
+            member.batch = next(member.lane.batches)
         # Masks change with a loop, which begins with a sampling step.
         stale = len(living) < before
 
@@ -239,16 +226,23 @@ def _own_failure(population: Population, number: int) -> Iterator[None]:
         population.after()
 
 
-def _count(
-    member: Member, steps: training.Steps, metrics: Any, own: Own, preempted: bool
+def _save_those_due(
+    population: Population, own: Callable[[int], Own], preempted: bool
 ) -> None:
-    """Counts a step of a search, and saves it if that is due."""
-    lane = member.lane
-    lanes.after_step(lane, steps, metrics, own)
-    if lanes.is_due(lane) or preempted:
-        lanes.save_lane(lane, own)
-    if not lane.through:
-        member.batch = next(lane.batches)
+    """Saves each search that is due, and all of them where one ends.
+
+    When that has written what it found, it takes no part in what is computed again
+    after a stop: so the others must not have to go back to before.
+    """
+    living = population.living
+    ending = any(member.lane.through for member in living.values())
+    for number, member in list(living.items()):
+        if ending or preempted or lanes.is_due(member.lane):
+            with _own_failure(population, number):
+                lanes.save_lane(member.lane, own(number))
+    if ending:
+        for member in living.values():
+            member.lane.checkpoints.wait()
 
 
 def _end_those_through(
