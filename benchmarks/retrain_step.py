@@ -33,6 +33,7 @@ from ifnas_jax.config.command_line import load_config
 from ifnas_jax.methods import make_method
 from ifnas_jax.retrain.step import (
     initial_state,
+    make_init,
     make_network,
     make_optimizer,
     make_step,
@@ -94,11 +95,12 @@ def measure(config, name: str, kept: Kept, batch_size: int, torch: str):
     given = architecture, variables, fields
     if modes:
         first = beginning(config, kept)
+        own = variables_of(config, first, variables)
         task = Task(
-            *(COUNTERPART, (first, *given[1:]), images, labels, {"": ()}, threads),
+            *(COUNTERPART, (first, own, fields), images, labels, {"": ()}, threads),
             *(where, dtype),
         )
-        check_equal(config, task, modes, first, variables)
+        check_equal(config, task, modes, first, own)
     task = Task(
         *(COUNTERPART, given, images, labels, {name: ()}, threads), *(where, dtype)
     )
@@ -129,6 +131,17 @@ def measure(config, name: str, kept: Kept, batch_size: int, torch: str):
         "dtype": dtype,
         "ratio": round(medians[best] / medians["jax"], 3) if best else None,
         "device": distributed.describe_devices(),
+    }
+
+
+def variables_of(config, first: Architecture, variables) -> dict[str, Any]:
+    """Those of the whole network that its beginning has."""
+    init = make_init(config, make_network(config, first), make_optimizer(config, 1000))
+    shapes = jax.eval_shape(init)
+    names = {"params": shapes.params, "batch_stats": shapes.batch_stats}
+    return {
+        kind: {name: variables[kind][name] for name in own}
+        for kind, own in names.items()
     }
 
 
