@@ -161,8 +161,8 @@ def run(config: ConfigDict, workdir: str, cluster: Cluster | None = None) -> Non
     config.dataset.contents = dataset.contents
     config.dataset.test_split = dataset.test_split
     config.dtype = training.compute_dtype(config).name
-    config.search.skipping = training.skipping_of(config)
     config.lanes = training.lanes_of(config)
+    config.search.skipping = training.skipping_of(config)
     begin.check_alike(config, versions)
     run = population.run_all if config.seeds > 1 else jobs.run_one
     lock = Lock(workdir)

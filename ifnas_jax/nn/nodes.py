@@ -1,4 +1,4 @@
-"""Sums over the active pairs of a stage, node by node: for accelerators.
+"""Sums over the active pairs of a stage, node by node: for GPUs, and for lanes.
 
 There the launch of a kernel costs more than its arithmetic, and a loop whose length is
 data waits for the host at every turn. So all inputs of a node are one batched operator,

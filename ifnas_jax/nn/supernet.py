@@ -35,7 +35,7 @@ class Supernet:
       wrap: (operator, its stride) -> operator, for methods that change the operators.
       width: (width of a stage) -> width at which wrapped operators compute.
       add: adds the active pairs to their nodes: `pairs.add_pairs`, which CPUs are fast
-        at, or `nodes.add_nodes`, for accelerators.
+        at, or `nodes.add_nodes`, for GPUs.
     """
 
     space: Space

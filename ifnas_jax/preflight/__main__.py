@@ -211,7 +211,7 @@ def _load(arguments: argparse.Namespace, overrides: Sequence[str]) -> ConfigDict
     if config.dtype == "auto":
         config.dtype = "bfloat16"
     if config.search.skipping == "auto":
-        config.search.skipping = "nodes"
+        config.search.skipping = "loops"
     return config
 
 

@@ -150,8 +150,6 @@ def _group(architectures, dataset: Dataset, config: ConfigDict, lanes) -> Group:
     first = architectures[0]
     edges = [stage.edges for own in architectures for stage in own.stages]
     space = dataclasses.replace(first.space, operators=used_operators(edges))
-    dtype, add = training.compute_dtype(config), SKIPPING[training.skipping_of(config)]
-    net = Supernet(space, first.macro, dtype, add=add)
     images = Joined(dataset.train, dataset.valid)
     epoch, total = retrain_steps(config, len(images))
     optimizer = make_optimizer(config, epoch)
@@ -161,6 +159,11 @@ def _group(architectures, dataset: Dataset, config: ConfigDict, lanes) -> Group:
         raise InputError(f"lanes is {lanes}; give at least 1.")
     lanes = min(lanes, len(architectures))
     mesh = training.lanes_mesh(lanes)
+    skipping = training.skipping_of(config)
+    if lanes > 1 and config.search.skipping == "auto":
+        skipping = "nodes"
+    dtype = training.compute_dtype(config)
+    net = Supernet(space, first.macro, dtype, add=SKIPPING[skipping])
     return Group(config, net, optimizer, images, lanes, mesh, total, epoch)
 
 

@@ -62,7 +62,10 @@ def skipping_of(config: ConfigDict) -> str:
     """
     skipping = config.search.skipping
     if skipping == "auto":
-        return "loops" if jax.default_backend() == "cpu" else "nodes"
+        # TPUs need no host for a loop's length; but lanes would wait for each other.
+        backend, together = jax.default_backend(), config.lanes == "together"
+        nodes = backend == "gpu" or (backend != "cpu" and together)
+        return "nodes" if nodes else "loops"
     if skipping not in ("loops", "nodes"):
         raise InputError(
             f"search.skipping of the workdir's run is {skipping!r}, which this version "

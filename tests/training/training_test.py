@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ifnas_jax import training
-from ifnas_jax.errors import DivergedError
+from ifnas_jax.errors import DivergedError, InputError
 
 
 def test_sgd_is_pytorchs_where_active_and_stands_still_elsewhere():
@@ -148,3 +148,33 @@ def test_auto_is_bfloat16_where_that_is_fast(platform, capability, dtype, monkey
     assert training.compute_dtype(config) == dtype
     config.dtype = "float32"
     assert training.compute_dtype(config) == "float32"
+
+
+@pytest.mark.parametrize(
+    ("backend", "processes", "seeds", "lanes", "skipping"),
+    [
+        ("cpu", 1, 1, "auto", "loops"),
+        ("cpu", 1, 8, "in_turn", "loops"),
+        ("gpu", 1, 1, "auto", "nodes"),
+        ("gpu", 1, 8, "together", "nodes"),
+        ("gpu", 2, 8, "in_turn", "nodes"),
+        ("tpu", 1, 1, "auto", "loops"),
+        ("tpu", 1, 8, "together", "nodes"),
+    ],
+)
+def test_what_auto_is_on_a_platform(
+    backend, processes, seeds, lanes, skipping, monkeypatch
+):
+    monkeypatch.setattr(jax, "default_backend", lambda: backend)
+    monkeypatch.setattr(jax, "process_count", lambda: processes)
+    search = types.SimpleNamespace(skipping="auto")
+    config = types.SimpleNamespace(seeds=seeds, lanes="auto", search=search)
+    config.lanes = training.lanes_of(config)
+    assert (config.lanes, training.skipping_of(config)) == (lanes, skipping)
+    if (processes, seeds) == (2, 8):
+        config.lanes = "together"
+        with pytest.raises(InputError, match=r"lanes is 'together', .* 2 processes"):
+            training.lanes_of(config)
+    search.skipping = "branches"
+    with pytest.raises(InputError, match=r"search\.skipping .* 'branches'"):
+        training.skipping_of(config)
