@@ -135,6 +135,8 @@ def test_refused_before_anything_is_loaded(monkeypatch, capsys):
     assert "--job=retrain" in capsys.readouterr().err
     assert main([*arguments, "--config.darts.order=2"]) == 2
     assert "darts.order is 2, but method 'ifnas'" in capsys.readouterr().err
+    assert main([*arguments, "--config.seeds=2"]) == 2
+    assert "seeds is 2, but preflight compiles" in capsys.readouterr().err
     monkeypatch.setattr(tpu, "is_installed", lambda: False)
     assert main(arguments) == 2
     assert "pip install -e '.[preflight]'" in capsys.readouterr().err

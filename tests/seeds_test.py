@@ -19,25 +19,24 @@ SEARCH = {"jobs": "('search',)"}
 
 @pytest.fixture(scope="module")
 def seeds(tiny_flags, once):
-    """The searches of seeds 0 and 1; nobody may write to them."""
+    """The runs of seeds 0 and 1; nobody may write to them."""
 
     def fill(path):
-        assert main.main(tiny_flags(path, seeds=2, **SEARCH)) == 0
+        assert main.main(tiny_flags(path, seeds=2)) == 0
 
     return once("seeds", fill)
 
 
 def test_each_seed_leaves_what_its_run_alone_leaves(seeds, finished):
-    # Without retraining, which is as for a run alone; so `jobs` differs.
-    for name in SAME[1:5]:
+    """To the byte, and a test of its own; other seeds are other runs."""
+    for name in SAME:
         ours = (seeds / "seed-0" / name).read_bytes()
         assert ours == (finished[0] / name).read_bytes(), name
     stored = [files.read_json(seeds / f"seed-{n}/config.json") for n in range(2)]
-    alone = files.read_json(finished[0] / "config.json")
-    assert stored[0] == {**alone, "jobs": ["search"]}
     assert stored[1] == {**stored[0], "seed": 1}
-    other = (seeds / "seed-1/search/metrics.jsonl").read_bytes()
-    assert other != (seeds / "seed-0/search/metrics.jsonl").read_bytes()
+    for name in ("search", "retrain"):
+        logs = [seeds / f"seed-{n}" / name / "metrics.jsonl" for n in range(2)]
+        assert logs[0].read_bytes() != logs[1].read_bytes()
 
 
 def test_the_summary_is_of_what_the_seeds_found(seeds):
@@ -46,9 +45,10 @@ def test_the_summary_is_of_what_the_seeds_found(seeds):
     assert [row["seed"] for row in summary["runs"]] == [0, 1]
     madds = [result["madds"] for result in results]
     assert summary["means"]["madds"]["mean"] == sum(madds) / 2
-    assert summary["means"]["top1"] == dict.fromkeys(("mean", "std", "interval95")) | {
-        "runs": 0
-    }
+    top1 = [result["top1"] for result in results]
+    # Student's t of two: 12.7062.
+    half = 12.7062 * statistics.stdev(top1) / 2**0.5
+    assert summary["means"]["top1"]["interval95"] == pytest.approx(half, rel=1e-4)
     kept = []
     for n in range(2):
         found = files.read_json(seeds / f"seed-{n}/search/architecture.json")
@@ -110,37 +110,35 @@ def test_other_commands_take_the_workdir_or_say_what_to_name(seeds, tmp_path, ca
 def test_more_seeds_go_on_from_those_that_are_there(
     seeds, tiny_flags, tmp_path, capsys, monkeypatch
 ):
-    """Only the new one is searched; what is there keeps its bytes and its times."""
-    path = tmp_path / "more"
+    """What is there keeps its bytes and its times; one that failed is tried again."""
+    path, one = tmp_path / "more", in_turn.search
     shutil.copytree(seeds, path)
     capsys.readouterr()
-    assert main.main(tiny_flags(path, seeds=2, **SEARCH)) == 0
+    assert main.main(tiny_flags(path, seeds=2)) == 0
     assert "is done already" in capsys.readouterr().out
-    searched, one = [], in_turn.search
-
-    def search(job, *others):
-        searched.append(job.config.seed)
-        one(job, *others)
 
     def failing(job, *others):
-        if job.config.seed == 3:
+        if job.config.seed == 2:
             raise DivergedError("the loss became nan.")
-        search(job, *others)
+        one(job, *others)
 
     before = [(path / f"seed-{n}/result.json").read_bytes() for n in range(2)]
     monkeypatch.setattr(in_turn, "search", failing)
-    assert main.main(tiny_flags(path, seeds=4, **SEARCH)) == 3
+    assert main.main(tiny_flags(path, seeds=3, **SEARCH)) == 3
     said = capsys.readouterr().err
-    assert "1 of 4 seeds have no result, the others are done; seed 3: the loss" in said
+    assert "1 of 3 seeds have no result, the others are done; seed 2: the loss" in said
+    summary = files.read_json(path / "summary.json")
+    assert [row["seed"] for row in summary["runs"]] == [0, 1]
+    assert summary["failed"] == [{"seed": 2, "why": "the loss became nan."}]
+    monkeypatch.setattr(in_turn, "search", one)
+    assert main.main(tiny_flags(path, seeds=3, **SEARCH)) == 0
     summary = files.read_json(path / "summary.json")
     assert [row["seed"] for row in summary["runs"]] == [0, 1, 2]
-    assert summary["failed"] == [{"seed": 3, "why": "the loss became nan."}]
+    assert not summary["failed"]
+    assert summary["means"]["top1"]["runs"] == 2  # The third is not retrained.
     assert [(path / f"seed-{n}/result.json").read_bytes() for n in range(2)] == before
-    monkeypatch.setattr(in_turn, "search", search)
-    # It is tried again as long as it is asked for.
-    assert main.main(tiny_flags(path, seeds=3, **SEARCH)) == 0
-    assert "is done already" in capsys.readouterr().out
     assert main.main(tiny_flags(path, **SEARCH)) == 2
-    assert "seeds (stored 4, now 1)" in capsys.readouterr().err
-    assert 3 not in searched
-    json.dumps(summary, allow_nan=False)
+    assert "seeds (stored 3, now 1)" in capsys.readouterr().err
+    (path / "summary.json").write_text(json.dumps({**summary, "runs": [{"seed": 0}]}))
+    assert main.main(tiny_flags(path, seeds=3, **SEARCH)) == 2
+    assert "summary.json' is damaged ('top1' is missing)" in capsys.readouterr().err
