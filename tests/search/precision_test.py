@@ -3,6 +3,7 @@
 import numpy as np
 from search_step_test import make_job, train
 
+from ifnas_jax.nn.supernet import Supernet
 from ifnas_jax.runtime import distributed
 
 
@@ -18,7 +19,7 @@ def make_patterns(seed):
 def test_bfloat16_agrees_with_float32_over_50_steps():
     """Losses, which fall by more than one, within 0.1; gates within 0.02."""
     sizes = {"macro.search_width": 8, "dataset.image_size": 16}
-    jobs = [make_job(dtype=dtype, **sizes) for dtype in ("float32", "bfloat16")]
+    jobs = [make_job(Supernet, dtype=x, **sizes) for x in ("float32", "bfloat16")]
     (full, losses), (half, others) = (train(job, 50, make_patterns) for job in jobs)
     assert losses != others
     assert losses[-1] < losses[0] - 1
