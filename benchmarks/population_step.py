@@ -5,14 +5,15 @@
 The whole super-network of L = 4, (6, 6, 6), C = 16, 28 pixels, batch 64, float32: the
 step of one search, and that of K as lanes of one program, as `lanes = "together"` takes
 it; and K networks with masks of their own, as `train_networks` trains them, where
-lanes' masks differ. Times are medians of repeats that alternate.
+lanes' masks differ. Times are medians, one case after the other.
 """
 
 import argparse
 import dataclasses
-import itertools
+import functools
 import statistics
 import time
+from collections.abc import Callable, Iterator
 
 import jax
 import numpy as np
@@ -28,53 +29,46 @@ REPEATS, WARM = 7, 2
 BATCH = 64
 
 
-def programs(seeds: int, skipping: str) -> dict:
-    """For each case a function that takes a step, and its seconds of compiling."""
+def steps(seeds: int, skipping: str) -> Iterator[tuple[str, Callable, float]]:
+    """For each case what takes a step, and the seconds of compiling it."""
     search = make_search(4, SMALL, 16, BATCH)
     search.config.search.skipping = skipping
     add = SKIPPING[training.skipping_of(search.config)]
     search = search._replace(net=dataclasses.replace(search.net, add=add))
-    size = search.net.macro.image_size
+    space, size = search.net.space, search.net.macro.image_size
     images = np.random.default_rng(0).random((BATCH, size, size, 1), np.float32)
     batch = {"image": images, "label": np.arange(BATCH, dtype=np.int32)}
-    loop = search.method.masks(search.net.space.full(), 0)
-    length, mu = len(loop[0].active), np.ones(2, np.float32)
-    whole = mask_lib.stack([mask_lib.whole(search.net.space.full(), True)] * length)
+    length = len(search.method.masks(space.full(), 0)[0].active)
+    mu = np.ones(2, np.float32)
     state, step = initial_state(search), make_step(search)
 
-    def alone():
-        split = training.place(distributed.shard(batch), split=True)
-        arguments = state, *training.place((whole, mu)), split
-        compiled, seconds = training.compile_step(step, arguments, donate=False)
-        return lambda: compiled(*arguments), seconds
+    def masks(share: float):
+        kept = space.full() if share == 1 else pruned(space, share)
+        return mask_lib.stack([mask_lib.whole(kept, True)] * length)
+
+    split = training.place(distributed.shard(batch), split=True)
+    arguments = *training.place((state, masks(1), mu)), split
+    compiled, seconds = training.compile_step(step, arguments, donate=False)
+    yield "one", functools.partial(compiled, *arguments), seconds
+
+    mesh = training.lanes_mesh(seeds)
+    live, whole = np.ones(seeds, bool), training.stack([masks(1)] * seeds)
+    states, mus, own = (training.stack([x] * seeds) for x in (state, mu, batch))
+    compiled, seconds = training.compile_lanes(
+        step, (live, states, whole, mus, own), mesh
+    )
+    live, states, mus = training.place_lanes((live, states, mus), mesh)
+    own = training.place_lanes(own, mesh, split=True)
+    held = [states]  # Donated with each step.
 
     def lanes(masks):
-        mesh = training.lanes_mesh(seeds)
-        live = np.ones(seeds, bool)
-        stacked = [live, *(training.stack([x] * seeds) for x in (state, mu, batch))]
-        stacked.insert(2, training.stack(masks))
-        compiled, seconds = training.compile_lanes(step, tuple(stacked), mesh)
-        live, _, masks, mus, own = stacked
-        placed = training.place_lanes((live, masks, mus), mesh)
-        held = [training.place_lanes(stacked[1], mesh)]
-        split = training.place_lanes(own, mesh, split=True)
+        held[0], metrics = compiled(live, held[0], masks, mus, own)
+        return metrics
 
-        def once():
-            held[0], metrics = compiled(placed[0], held[0], *placed[1:], split)
-            return metrics
-
-        return once, seconds
-
-    shares = np.linspace(1.0, 0.25, seeds)
-    differing = [
-        mask_lib.stack([mask_lib.whole(pruned(search.net.space, share), True)] * length)
-        for share in shares
-    ]
-    return {
-        "one": alone(),
-        f"{seeds} seeds": lanes([whole] * seeds),
-        f"{seeds} seeds, pruned apart": lanes(differing),
-    }
+    apart = training.stack([masks(share) for share in np.linspace(1, 0.25, seeds)])
+    for name, case in ("", whole), (", pruned apart", apart):
+        placed = training.place_lanes(case, mesh)
+        yield f"{seeds} seeds{name}", functools.partial(lanes, placed), seconds
 
 
 def main(argv=None) -> None:
@@ -88,32 +82,32 @@ def main(argv=None) -> None:
         "--skipping", choices=("auto", "loops", "nodes"), default="auto"
     )
     arguments = parser.parse_args(argv)
-    made = programs(arguments.seeds, arguments.skipping)
-    times = {name: [] for name in made}
-    for repeat, name in itertools.product(range(REPEATS + WARM), made):
-        start = time.perf_counter()
-        jax.block_until_ready(made[name][0]())
-        if repeat >= WARM:
-            times[name].append(time.perf_counter() - start)
-    one, rows = statistics.median(times["one"]), []
-    for name, (_, seconds) in made.items():
-        median = statistics.median(times[name])
+    rows: list[dict] = []
+    for name, once, seconds in steps(arguments.seeds, arguments.skipping):
+        times = []
+        for repeat in range(REPEATS + WARM):
+            start = time.perf_counter()
+            jax.block_until_ready(once())
+            if repeat >= WARM:
+                times.append(time.perf_counter() - start)
+        median = 1e3 * statistics.median(times)
+        ratio = median / rows[0]["step_ms"] if rows else 1.0
         rows.append(
             {
                 "case": name,
-                "step_ms": round(1e3 * median, 1),
-                "times_one": round(median / one, 2),
+                "step_ms": round(median, 2),
+                "times_one": round(ratio, 2),
                 "compile_s": round(seconds, 1),
                 "skipping": arguments.skipping,
                 "device": distributed.describe_devices(),
             }
         )
+        files.write_json(arguments.json, rows)
         print(
-            f"{name:24} {1e3 * median:8.1f} ms  {median / one:5.2f} times one  "
+            f"{name:24} {median:8.1f} ms  {ratio:5.2f} times one  "
             f"compiled in {seconds:.1f} s",
             flush=True,
         )
-    files.write_json(arguments.json, rows)
 
 
 if __name__ == "__main__":

@@ -164,7 +164,8 @@ class Counterpart:
                 if op == 0:
                     pair = self._pairs[index][row][column]
                     y = sep(pair["sep2"], sep(pair["sep1"], y))
-                weight = weights[row, column, op]
+                # In the map's dtype, or autocast would make it float32.
+                weight = weights[row, column, op].to(y.dtype)
                 total = y * weight if total is None else total.addcmul(y, weight)
             nodes.append(total)
         return nodes[-1]

@@ -17,6 +17,8 @@ _WARM = 3
 
 def use(device: str) -> None:
     """Prepares a device; on GPUs products may round as those of JAX do (TF32)."""
+    # Each case is a program of its own; past the limit PyTorch is eager, unsaid.
+    torch._dynamo.config.recompile_limit = 256
     if device == "cuda":
         torch.backends.cuda.matmul.allow_tf32 = True
         torch.backends.cudnn.allow_tf32 = True
@@ -87,4 +89,6 @@ def _captured(once: Callable) -> Callable:
         graph.replay()
         return loss
 
+    # What the graph reads and writes must stay where it is.
+    replay.keeps = once
     return replay

@@ -7,10 +7,14 @@ waits while JAX is timed, and JAX' waits while it is.
 
 import importlib
 import multiprocessing
+import os
 import time
 from typing import Any, NamedTuple
 
 import numpy as np
+
+# What PyTorch has beside it JAX must not take; read when JAX starts its device.
+os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
 
 
 class Task(NamedTuple):

@@ -69,10 +69,9 @@ def run_all(
     with ExitStack() as stack:
 
         def claim_all():
-            for run in runs:
-                begin.check_seed(run.config, run.workdir)
+            stored = [begin.check_seed(run.config, run.workdir) for run in runs]
             claim()
-            _claim(runs, stack)
+            _claim(runs, stored, stack)
 
         distributed.from_primary(claim_all)
         primary = distributed.is_primary()
@@ -112,22 +111,24 @@ def _make_runs(config: ConfigDict, dataset, workdir: Workdir) -> list[SeedRun]:
     return runs
 
 
-def _claim(runs: Sequence[SeedRun], stack: ExitStack) -> None:
-    """Takes the workdir of each run, until the stack is closed.
+def _claim(
+    runs: Sequence[SeedRun], stored: Sequence[dict | None], stack: ExitStack
+) -> None:
+    """Takes the workdir of each run, which holds a config, until the stack is closed.
 
     Raises:
       InputError: another run has one, or one is of another config.
       StorageError: one can't be written any more.
     """
 
-    def take(run: SeedRun) -> None:
+    def take(run: SeedRun, own: dict | None) -> None:
         lock = Lock(run.workdir)
         stack.callback(lock.release)
-        begin.claim(run.config, run.workdir, begin.stored_config(run.workdir), lock)
+        begin.claim(run.config, run.workdir, own, lock)
 
     # At once: each may have to wait whether a process lives.
     with ThreadPoolExecutor(len(runs)) as pool:
-        list(pool.map(take, runs))
+        list(pool.map(take, runs, stored))
 
 
 def _finish(run: SeedRun, dataset, versions: Mapping[str, str]) -> None:

@@ -165,7 +165,7 @@ def _search() -> ConfigDict:
     search.accumulate = 1  # parts of a device's batch, one after the other in memory
     # loops: over the active pairs, one by one, as long as there are some. nodes: all
     # inputs of a node as one operator, where launches cost more than arithmetic. auto:
-    # nodes on GPUs, and where seeds run together; else loops (docs/cost.md).
+    # nodes on GPUs, and on TPUs where seeds run together; else loops (docs/cost.md).
     search.skipping = "auto"
     search.weights_epochs = 20.0  # ω only
     search.beta_epochs = 10.0  # then ω and β

@@ -228,6 +228,8 @@ def _train(
     rows: list[list[dict[str, float]]] = [[] for _ in meters]
     for step in range(1, group.total + 1):
         state, metrics = steps.train(state, _place(group, next(batches)))
+        if not meters:
+            break
         for meter in meters.values():
             meter.add(metrics)
         epoch, rest = divmod(step, group.epoch)

@@ -104,13 +104,15 @@ def claim(
         raise InputError(what + "name a folder that can.") from error
 
 
-def check_seed(config: ConfigDict, workdir: Workdir) -> None:
-    """Refuses the workdir of one seed of many that holds a run of another config.
+def check_seed(config: ConfigDict, workdir: Workdir) -> dict[str, Any] | None:
+    """The config stored in the workdir of one seed of many, which may be gone on with.
 
     Raises:
-      InputError: it does.
+      InputError: it is another.
     """
-    _check_same(config, stored_config(workdir), workdir)
+    stored = stored_config(workdir)
+    _check_same(config, stored, workdir)
+    return stored
 
 
 def is_first(cluster: Cluster | None) -> bool:

@@ -13,6 +13,7 @@ class JobFiles:
         self.summary = os.path.join(directory, "summary.json")
         self.checkpoints = os.path.join(directory, "checkpoints")
         # Of a search only.
+        self.failed = os.path.join(directory, "failed.json")
         self.architecture = os.path.join(directory, "architecture.json")
         self.gates = os.path.join(directory, "gates.jsonl")
         self.prunings = os.path.join(directory, "prunings.jsonl")

@@ -117,11 +117,7 @@ class Checkpoints:
         return storage.system_errors(self._directory, (InputError, *_FILE_ERRORS))
 
     def wait(self) -> None:
-        """Returns when what was saved is whole.
-
-        Raises:
-          StorageError: it can't be written.
-        """
+        """Returns when what was saved is whole; StorageError if it can't be written."""
         if self._manager is not None:
             with self._writing():
                 self._manager.wait_until_finished()
@@ -137,25 +133,28 @@ class Checkpoints:
                 self._manager.delete(later)
 
     def restore(
-        self, like: Any, check: Callable[[dict[str, Any]], None] = lambda facts: None
+        self,
+        like: Any,
+        check: Callable[[dict[str, Any]], None] = lambda facts: None,
+        at_most: int | None = None,
     ) -> tuple[int, Any, dict[str, Any]] | None:
         """The newest checkpoint that can be read, or None if there is none yet.
 
-        One that can't is set aside as DIRECTORY/STEP.unreadable, and said so.
+        One that can't is set aside as DIRECTORY/STEP.unreadable, and said.
 
         Args:
           like: a tree of arrays of the same structure, shapes and dtypes.
           check: raises an InputError if the JSON object is of something else.
+          at_most: one of no later step, if it can be read; what is later is removed.
 
         Raises:
-          InputError: there are checkpoints, and none of them can be read, or `check`
-            refused one.
+          InputError: none of those that are there can be read, or `check` refused one.
           StorageError: the storage can't be read just now.
         """
         trees = []
 
         def read():
-            found = self._newest(like, check)
+            found = self._newest(like, check, at_most)
             if found is None:
                 return None
             step, tree, facts = found
@@ -169,12 +168,19 @@ class Checkpoints:
         tree = distributed.share(trees[0] if trees else None, like)
         return self.newest, tree, facts
 
-    def _newest(self, like: Any, check) -> tuple[int, Any, dict[str, Any]] | None:
-        steps = sorted(self._manager.all_steps(), reverse=True)
+    def _newest(
+        self, like: Any, check, at_most: int | None
+    ) -> tuple[int, Any, dict[str, Any]] | None:
+        steps = self.steps()[::-1]
+        if at_most is not None:  # Of either kind the newest first.
+            steps.sort(key=lambda step: step > at_most)
         for step in steps:
             try:
                 with self._foreign_errors():
-                    return step, *_read(self._manager, step, like, check)
+                    found = _read(self._manager, step, like, check)
+                if at_most is not None:
+                    self.forget_after(step)
+                return step, *found
             except InputError:
                 raise
             except _FILE_ERRORS as error:

@@ -87,6 +87,7 @@ def open_lane(
     ours: JobFiles,
     checkpoints: Checkpoints,
     at: int | None = None,
+    at_most: int | None = None,
 ) -> tuple[Lane, State]:
     """A search at its newest checkpoint, or at its beginning, and its state.
 
@@ -97,8 +98,9 @@ def open_lane(
       ours: its files.
       checkpoints: under them.
       at: of a population's lane, its number among them, where the meter finds it.
+      at_most: the step at which it goes on, or one before.
     """
-    state, host, rows = restore(checkpoints, job)
+    state, host, rows = restore(checkpoints, job, at_most)
     step = int(state.step)
     # A page is drawn of all lanes at once, or of the only one.
     logs = SearchLogs(ours, step, job.config.tensorboard, page=at is None)

@@ -54,13 +54,15 @@ def _found(job: Search, kept: Kept, gates: Gates) -> dict[str, Any]:
     return {"architecture": architecture.to_json(), "gates": stages}
 
 
-def restore(checkpoints: Checkpoints, job: Search):
+def restore(checkpoints: Checkpoints, job: Search, at_most: int | None = None):
     """The state, what the host knows, and the metrics since the last row of the log.
 
-    Of the newest checkpoint, or of the beginning.
+    Of the newest checkpoint, or of the beginning; of no later step than `at_most`, if
+    that can be.
     """
     state, kept = initial_state(job), job.net.space.full()
-    restored = checkpoints.restore({"state": state._asdict(), "kept": kept})
+    like = {"state": state._asdict(), "kept": kept}
+    restored = checkpoints.restore(like, at_most=at_most)
     if restored is None:
         return state, Progressed(kept, job.method.strength, 0.0, 0.0), []
     _, tree, facts = restored

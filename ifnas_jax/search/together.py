@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from ifnas_jax import training
+from ifnas_jax import files, storage, training
 from ifnas_jax.data.source import Dataset
 from ifnas_jax.errors import FAILURES, PreemptedError
 from ifnas_jax.report.logs import progress_fields
@@ -42,8 +42,7 @@ def search_together(
     """Searches side by side: each step of the program is one of every search.
 
     One that is through counts no more, and writes what it found at once; the program
-    ends with the last. They go on at the newest step that all have saved. One process
-    only.
+    ends with the last. They go on where all have saved. One process only.
 
     Args:
       jobs: the searches; they differ in the seed.
@@ -63,16 +62,21 @@ def search_together(
     distributed.catch_termination()
     population = Population(len(jobs), training.lanes_mesh(len(jobs)), after, {}, {})
     with ExitStack() as stack:
-        states, saved = {}, {}
+        states, saved, steps = {}, {}, {}
         for number in todo:
-            path = workdirs[number].search.checkpoints
-            saved[number] = stack.enter_context(closing(Checkpoints(path)))
-        go_back(list(saved.values()))
+            ours = workdirs[number].search
+            checkpoints = Checkpoints(ours.checkpoints)
+            saved[number] = stack.enter_context(closing(checkpoints))
+            if storage.exists(ours.metrics) and not storage.exists(ours.failed):
+                steps[number] = saved[number].steps()
+        meeting = meet(steps)
         for number, checkpoints in saved.items():
             closer = stack.enter_context(ExitStack())
-            ours = workdirs[number].search
+            ours, at_most = workdirs[number].search, meeting.get(number)
+            if at_most == 0:
+                checkpoints.forget_after(0)
             lane, states[number] = lanes.open_lane(
-                closer, jobs[number], dataset, ours, checkpoints, number
+                closer, jobs[number], dataset, ours, checkpoints, number, at_most
             )
             population.living[number] = Member(lane, closer, next(lane.batches))
         progress = stack.enter_context(Progress("search", jobs[0].schedule.total))
@@ -86,19 +90,26 @@ def search_together(
     return population.failed
 
 
-def go_back(saved: Sequence[Checkpoints]) -> None:
-    """Brings searches back to the newest step that all of them have saved.
+def meet(steps: Mapping[int, Sequence[int]]) -> dict[int, int]:
+    """The step to which searches go back, so that all of them go on at one.
 
-    There a kill left some of them a checkpoint ahead. Lanes that go on together take
-    the same ways through the program as without the stop, and so round alike. One that
-    has nothing as old, since another one failed long ago, stays where it is.
+    A kill left some of them a checkpoint ahead. Lanes that go on together take the same
+    ways through the program as without the stop, and so round alike.
+
+    Args:
+      steps: of the checkpoints of each search, of which two are kept, by its number;
+        without those that failed once, or are new, who would hold the others up.
+
+    Returns:
+      For each that can go back so far, the step.
     """
-    steps = [checkpoints.steps() for checkpoints in saved]
-    common = min(own[-1] if own else 0 for own in steps)
-    for checkpoints, own in zip(saved, steps, strict=True):
-        # Two are kept; who has fewer began at 0.
-        if any(step <= common for step in own) or len(own) < 2:
-            checkpoints.forget_after(common)
+    common = min((own[-1] if own else 0 for own in steps.values()), default=0)
+    return {
+        number: common
+        for number, own in steps.items()
+        # Who has fewer than two began at 0.
+        if common in own or (not common and len(own) < 2)
+    }
 
 
 @dataclasses.dataclass
@@ -222,7 +233,9 @@ def _own_failure(population: Population, number: int) -> Iterator[None]:
         yield
     except FAILURES as error:
         population.failed[number] = error
-        population.living.pop(number).closer.close()
+        member = population.living.pop(number)
+        member.closer.close()
+        files.write_json(member.lane.ours.failed, {"why": str(error)})
         population.after()
 
 

@@ -151,3 +151,24 @@ def test_what_does_not_fit_is_refused():
         train_networks([one.with_macro(num_classes=5)], dataset, config)
     with pytest.raises(InputError, match=r"test_epochs is \[5\], .* epochs 1 to 4"):
         train_networks([one], dataset, config, test_epochs=[5])
+
+
+def test_one_that_diverges_has_no_rows_from_there_on(alone, monkeypatch):
+    """Beside another one, which goes on, and alone."""
+    initial_state = networks.initial_state
+
+    def spoiled(group, architecture, seed):
+        state = initial_state(group, architecture, seed)
+        if seed == 1:
+            jax.tree.leaves(state.params)[0].fill(np.nan)
+        return state
+
+    monkeypatch.setattr(networks, "initial_state", spoiled)
+    config = make_config(**{"search.skipping": "nodes"})
+    options = {"seeds": [0, 1], "test_epochs": [2]}
+    found = train_networks(make_networks(2), make_dataset(), config, lanes=2, **options)
+    assert found[1] == []
+    assert [row["epoch"] for row in found[0]] == [2, 4]
+    assert found[0][0]["loss"] == pytest.approx(alone[0][0]["loss"], rel=5e-3)
+    in_turn = train_networks(make_networks(2), make_dataset(), make_config(), **options)
+    assert in_turn == [alone[0], []]

@@ -27,7 +27,7 @@ from ifnas_jax.search import together as together_lib
 from ifnas_jax.search.in_turn import search_in_turn
 from ifnas_jax.search.job import search
 from ifnas_jax.search.make import make_search
-from ifnas_jax.search.together import go_back, search_together
+from ifnas_jax.search.together import meet, search_together
 
 pytestmark = pytest.mark.usefixtures("compiles_soon")
 
@@ -169,29 +169,15 @@ def test_told_to_stop_all_save_where_they_are(together, tmp_path, monkeypatch):
         assert left_in(tmp_path / str(number)) == left_in(together / str(number))
 
 
-def test_searches_go_back_to_what_all_have_saved():
-    class Saved:
-        def __init__(self, *steps):
-            self.own = list(steps)
-
-        def steps(self):
-            return self.own
-
-        def forget_after(self, step):
-            self.own = [own for own in self.own if own <= step]
-
-    def gone_back(*steps):
-        saved = [Saved(*own) for own in steps]
-        go_back(saved)
-        return [one.own for one in saved]
-
-    assert gone_back([5, 10], [5, 10]) == [[5, 10], [5, 10]]
-    assert gone_back([5, 10], [10, 15]) == [[5, 10], [10]]
+def test_searches_meet_where_all_have_saved():
+    assert meet({0: [5, 10], 1: [5, 10]}) == {0: 10, 1: 10}
+    assert meet({0: [5, 10], 1: [10, 15]}) == {0: 10, 1: 10}
     # Who has saved once began at 0, as who has not.
-    assert gone_back([5], []) == [[], []]
-    # One that failed long ago does not hold the others up.
-    assert gone_back([5, 10], [20, 25]) == [[5, 10], [20, 25]]
-    assert gone_back([], [20, 25]) == [[], [20, 25]]
+    assert meet({0: [5], 1: []}) == {0: 0, 1: 0}
+    # Nobody loses what he can't go back to.
+    assert meet({0: [5, 10], 1: [20, 25]}) == {0: 10}
+    assert meet({0: [], 1: [20, 25]}) == {0: 0}
+    assert meet({}) == {}
 
 
 def test_a_lane_that_diverges_ends_alone(together, tmp_path, monkeypatch):
@@ -214,6 +200,8 @@ def test_a_lane_that_diverges_ends_alone(together, tmp_path, monkeypatch):
     assert not (tmp_path / "1" / "search" / "architecture.json").exists()
     for number in (0, 2):
         assert left_in(tmp_path / str(number)) == left_in(together / str(number))
+    why = files.read_json(tmp_path / "1" / "search" / "failed.json")["why"]
+    assert why == str(failed[1])
 
 
 def test_over_devices_lanes_come_first_and_then_the_batch(together, tmp_path):
