@@ -23,6 +23,16 @@ from typing import NamedTuple
 from ifnas_jax import files
 
 _MINUTE = 60.0
+_ABOUT = {
+    "step_small": "steps at 28 pixels, beside PyTorch's CUDA graph",
+    "population": "eight seeds as lanes, beside one",
+    "step_large": "steps at 224 pixels in bfloat16",
+    "retrain": "a step of a 594M network at 224 pixels, its first state included",
+    "seeds": "eight searches of mnist5k, from the command to their summary",
+    "skipping": "loops over pairs, node by node, and what is left written out",
+    "population_loops": "eight seeds as lanes of loops over pairs",
+    "tests": "the tests of networks on this device",
+}
 
 
 class Task(NamedTuple):
@@ -41,82 +51,28 @@ def tasks(folder: pathlib.Path, torch: str) -> list[Task]:
       folder: for what is written.
       torch: how PyTorch is run beside it.
     """
-
-    def module(name, *flags):
-        return [sys.executable, "-m", f"benchmarks.{name}", *flags]
-
-    def step(name, setting, cases, torch=torch):
-        return module(
-            "search_step",
-            *(f"--json={folder / name}.json", f"--setting={setting}"),
-            *(f"--cases={cases}", f"--torch={torch}"),
-        )
-
-    def population(name, *flags):
-        return module("population_step", f"--json={folder / name}.json", *flags)
-
     small, large = "4:18,20,18:16:64:28:float32", "4:18,20,18:16:256:224:bfloat16"
-    main = [sys.executable, "-m", "ifnas_jax.main", f"--workdir={folder / 'run'}"]
-    return [
-        Task(
-            "step_small",
-            "whole, group and chain at 28 pixels, beside PyTorch's CUDA graph",
-            2.5,
-            step("step_small", small, "whole,group,chain"),
-        ),
-        Task(
-            "population",
-            "eight seeds as lanes, beside one",
-            1.5,
-            population("population"),
-        ),
-        Task(
-            "step_large",
-            "whole and group at 224 pixels in bfloat16",
-            2.0,
-            step("step_large", large, "whole,group", "none"),
-        ),
-        Task(
-            "retrain",
-            "a step of a 594M network at 224 pixels, its first state included",
-            2.5,
-            module(
-                "retrain_step",
-                *(f"--json={folder / 'retrain'}.json", "--batch=128"),
-                *("--cases=derived600M", f"--torch={torch}"),
-            ),
-        ),
-        Task(
-            "seeds",
-            "eight searches of mnist5k, from the command to their summary",
-            3.0,
-            [
-                *(*main, "--config=configs/lchain4.py:mnist5k"),
-                *("--config.seeds=8", "--config.jobs=('search',)"),
-            ],
-        ),
-        Task(
-            "skipping",
-            "loops over pairs, node by node, and what is left written out",
-            3.0,
-            module("skipping", f"--json={folder / 'skipping'}.json", "--quick"),
-        ),
-        Task(
-            "population_loops",
-            "eight seeds as lanes of loops over pairs",
-            2.0,
-            population("population_loops", "--skipping=loops"),
-        ),
-        Task(
-            "tests",
-            "the tests of networks on this device",
-            4.0,
-            [
-                *(sys.executable, "-m", "pytest", "-n", "0", "-q"),
-                *("tests/nn", "tests/training", "tests/search/search_step_test.py"),
-            ],
-        ),
+    beside, search = f"--torch={torch}", "--config.jobs=('search',)"
+    main = ["ifnas_jax.main", f"--workdir={folder / 'run'}", "--config.seeds=8", search]
+    step, lanes = "benchmarks.search_step", "benchmarks.population_step"
+    cases, networks = "--cases=whole,group,chain", "--cases=derived600M"
+    rows = [
+        ("step_small", 2.5, [step, f"--setting={small}", cases, beside]),
+        ("population", 1.5, [lanes]),
+        ("step_large", 2.0, [step, f"--setting={large}", cases, "--torch=none"]),
+        ("retrain", 2.5, ["benchmarks.retrain_step", "--batch=128", networks, beside]),
+        ("seeds", 3.0, [*main, "--config=configs/lchain4.py:mnist5k"]),
+        ("skipping", 3.0, ["benchmarks.skipping", "--quick"]),
+        ("population_loops", 2.0, [lanes, "--skipping=loops"]),
+        ("tests", 4.0, ["pytest", "-n", "0", "-q", "tests/nn", "tests/training"]),
     ]
+    made = []
+    for name, minutes, (module, *flags) in rows:
+        if module.startswith("benchmarks."):
+            flags.append(f"--json={folder / name}.json")
+        command = [sys.executable, "-m", module, *flags]
+        made.append(Task(name, _ABOUT[name], minutes, command))
+    return made
 
 
 def run(task: Task, seconds: float, folder: pathlib.Path) -> dict:

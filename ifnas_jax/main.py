@@ -25,6 +25,7 @@ from ifnas_jax.errors import (
     InputError,
     PreemptedError,
     StorageError,
+    UnmetError,
 )
 from ifnas_jax.run import begin, result
 from ifnas_jax.run.lock import Lock
@@ -34,7 +35,7 @@ from ifnas_jax.runtime.cluster import Cluster, add_flags, find_cluster
 from ifnas_jax.runtime.host_memory import keep_freed_memory
 
 # Of errors; of any other in using files 4.
-_EXIT = {ChangedError: 2, InputError: 2, DivergedError: 3}
+_EXIT = {ChangedError: 2, InputError: 2, UnmetError: 2, DivergedError: 3}
 
 # Epochs of a run that is not mostly compiling.
 _LONG = 5

@@ -13,6 +13,7 @@ from tiny import TARGET
 from ifnas_jax import architecture, files, main, training
 from ifnas_jax.data import source
 from ifnas_jax.errors import ChangedError, InputError, StorageError
+from ifnas_jax.runtime import distributed
 
 
 def test_a_run_leaves_what_the_contract_says(finished):
@@ -183,3 +184,18 @@ def test_data_that_is_gone_may_come_back_and_data_that_is_changed_does_not(
     else:
         assert main.main(tiny_flags(workdir)) == code
     assert "what is wrong with the data" in capsys.readouterr().err
+
+
+def test_a_target_that_no_draw_meets_is_bad_input(tiny_flags, tmp_path, capsys):
+    fields = {"method": "random", "random.band": 1.0, "search.valid_every": 0}
+    others = "--config.penalty.", "--config.search.arch_"
+    flags = tiny_flags(tmp_path, **fields)
+    flags = [flag for flag in flags if not flag.startswith(others)]
+    assert main.main(flags) == 2
+    assert "random.band is 1.0, but none of" in capsys.readouterr().err
+
+
+def test_every_kind_of_bad_input_has_its_code_and_is_told_to_other_processes():
+    for kind in (InputError, *InputError.__subclasses__()):
+        assert main._EXIT[kind] == 2
+        assert distributed._TOLD[kind.__name__] is kind

@@ -33,19 +33,20 @@ def make_config(method, **changes):
     return config
 
 
-def make_dataset():
+def make_dataset(size=4, counts=(64, 16, 16)):
+    """Noise of size × size pixels, of which the label's in the first row is bright."""
     rng = np.random.default_rng(0)
 
     def part(count):
         labels = rng.integers(0, CLASSES, count)
-        images = rng.integers(0, 100, (count, 4, 4, 1))
+        images = rng.integers(0, 100, (count, size, size, 1))
         images[np.arange(count), labels] += 100
         return [
             {"image": image.astype(np.uint8), "label": int(label)}
             for image, label in zip(images, labels, strict=True)
         ]
 
-    return Dataset(CLASSES, part(64), part(16), part(16))
+    return Dataset(CLASSES, *map(part, counts))
 
 
 def run(config, dataset, directory, net):

@@ -13,14 +13,20 @@ import numpy as np
 from scipy import stats
 
 from ifnas_jax import files, storage
+from ifnas_jax.report.comparison import COLUMNS
 from ifnas_jax.report.gates import gate_arrays
 from ifnas_jax.report.run import Run, edges_of, read_run
 from ifnas_jax.run import population
 from ifnas_jax.run.workdir import Workdir
 from ifnas_jax.spaces.graph import Edge
 
-# Numbers of a run of which a mean is told.
-_MEANS = ("top1", "top5", "madds", "params", "depth", "edges")
+# Numbers of a run of which a mean is told, by their columns, which show them.
+_NAMES = {"top-1 %": "top1", "top-5 %": "top5", "MAdds": "madds"}
+_COLUMNS = [
+    (column.name, _NAMES.get(column.name, column.name), column.show)
+    for column in COLUMNS
+    if column.name in (*_NAMES, "params", "depth", "edges")
+]
 _SECONDS = ("search_seconds", "retrain_seconds", "compile_seconds")
 
 
@@ -51,7 +57,9 @@ def summarize(runs: Sequence[Run], failed: Mapping[int, str]) -> dict[str, Any]:
         "target_madds": first.config["target_madds"],
         "runs": [_row(run) for run in done],
         "failed": [{"seed": seed, "why": why} for seed, why in failed.items()],
-        "means": {name: _mean([_row(run)[name] for run in done]) for name in _MEANS},
+        "means": {
+            key: _mean([_row(run)[key] for run in done]) for _, key, _ in _COLUMNS
+        },
         "stages": stages(runs),
     }
 
@@ -151,21 +159,6 @@ def table_of(summary: Mapping[str, Any]) -> list[list[str]]:
         rows.append([str(run["seed"]), *cells, run["target_met_by"] or "-"])
     means = [_spread(summary["means"][key], show) for _, key, show in _COLUMNS]
     return [*rows, ["mean", *means, ""]]
-
-
-def _count(value: float) -> str:
-    """A whole number, or a mean of some with one decimal."""
-    return f"{value:.1f}".removesuffix(".0")
-
-
-_COLUMNS: tuple[tuple[str, str, Callable[[float], str]], ...] = (
-    ("top-1 %", "top1", lambda x: f"{100 * x:.2f}"),
-    ("top-5 %", "top5", lambda x: f"{100 * x:.2f}"),
-    ("MAdds", "madds", lambda x: f"{x / 1e6:.2f}M"),
-    ("params", "params", lambda x: f"{x / 1e6:.3f}M"),
-    ("depth", "depth", _count),
-    ("edges", "edges", _count),
-)
 
 
 def _cell(value: float | None, show: Callable[[float], str]) -> str:

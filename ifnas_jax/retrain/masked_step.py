@@ -79,10 +79,8 @@ def make_step(group: Group) -> Callable:
 
     def train_step(state: State, batch):
         def loss_of(params, part):
-            logits, labels = (
-                logits_of(net, params, state.kept, prepare(part)),
-                part["label"],
-            )
+            logits = logits_of(net, params, state.kept, prepare(part))
+            labels = part["label"]
             loss = training.cross_entropy(logits, labels, fields.label_smoothing)
             return loss, {"loss": loss, "accuracy": training.accuracy(logits, labels)}
 

@@ -227,9 +227,9 @@ def _train(
     meters = {n: training.Meter(at=n if many else None) for n in range(group.lanes)}
     rows: list[list[dict[str, float]]] = [[] for _ in meters]
     for step in range(1, group.total + 1):
-        state, metrics = steps.train(state, _place(group, next(batches)))
-        if not meters:
+        if not meters:  # All have diverged.
             break
+        state, metrics = steps.train(state, _place(group, next(batches)))
         for meter in meters.values():
             meter.add(metrics)
         epoch, rest = divmod(step, group.epoch)

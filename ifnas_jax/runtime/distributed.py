@@ -21,7 +21,7 @@ import numpy as np
 from jax._src.distributed import global_state
 from jax.experimental import multihost_utils
 
-from ifnas_jax.errors import ChangedError, InputError, StorageError
+from ifnas_jax.errors import ChangedError, InputError, StorageError, UnmetError
 from ifnas_jax.runtime import devices
 from ifnas_jax.runtime.cluster import Cluster
 
@@ -34,7 +34,9 @@ _PATIENCE, _SILENCE = 900, 2.0
 
 # Bytes of an error that every process tells the others, and which errors they tell.
 _MESSAGE = 1024
-_TOLD = {kind.__name__: kind for kind in (ChangedError, InputError, StorageError)}
+_TOLD = {
+    kind.__name__: kind for kind in (ChangedError, InputError, StorageError, UnmetError)
+}
 
 _terminated = False  # a SIGTERM came to a process that is alone
 _asked = itertools.count()  # times that `preempted` was asked

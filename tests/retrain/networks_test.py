@@ -3,12 +3,12 @@
 import jax
 import numpy as np
 import pytest
+import small_search
 from networks import named_params, random_architecture
 
 from ifnas_jax import config as config_lib
 from ifnas_jax import train_networks, training
 from ifnas_jax.architecture.cost import Macro
-from ifnas_jax.data.source import Dataset
 from ifnas_jax.errors import InputError
 from ifnas_jax.retrain import masked_step, networks
 from ifnas_jax.retrain import step as step_lib
@@ -31,18 +31,7 @@ def make_config(**changes):
 
 
 def make_dataset():
-    rng = np.random.default_rng(0)
-
-    def part(count):
-        labels = rng.integers(0, CLASSES, count)
-        images = rng.integers(0, 60, (count, 8, 8, 1))
-        images[np.arange(count), labels] += 190
-        return [
-            {"image": image.astype(np.uint8), "label": int(label)}
-            for image, label in zip(images, labels, strict=True)
-        ]
-
-    return Dataset(CLASSES, part(32), part(8), part(24))
+    return small_search.make_dataset(8, (32, 8, 24))
 
 
 def make_networks(count):
