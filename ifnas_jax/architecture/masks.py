@@ -76,6 +76,7 @@ def group(
     kept: Kept,
     nodes: Sequence[Iterable[int]],
     added: Sequence[Iterable[Edge]] | None = None,
+    added_learn: bool = True,
 ) -> Masks:
     """The sub-super-network of one group (section 3.4 of the paper).
 
@@ -85,6 +86,8 @@ def group(
       nodes: for each stage, the node numbers of the group.
       added: for each stage, connections added on purpose; the node where one ends is
         gated too, over its backbone and the added connections.
+      added_learn: whether the gates of those nodes move too; if not, as many nodes
+        learn in a step as without additions.
     """
     masks = []
     added = added or [()] * len(kept)
@@ -96,6 +99,7 @@ def group(
         for node in members:
             active[node - 1] = stage[node - 1]
             gated[node - 1] = True
+        own = gated.copy()
         for src, dst in extra:
             pair = dst - 1, dst - src - 1
             if stage[pair].any():
@@ -105,7 +109,8 @@ def group(
         # from the regulariser and decay alone, so it takes no part.
         (active,) = delete_unread([graph], [active])
         gated &= active.any(axis=(1, 2))
-        masks.append(StageMasks(active, gated, gated.copy()))
+        learned = gated.copy() if added_learn else gated & own
+        masks.append(StageMasks(active, gated, learned))
     return tuple(masks)
 
 

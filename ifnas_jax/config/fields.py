@@ -90,6 +90,7 @@ def _sampling() -> ConfigDict:
     sampling.groups = "modulo"
     sampling.modulus = 0  # of node numbers; 0: L, or the nodes of a cell
     sampling.interleaved = 0  # connections that interleave, added on purpose per node
+    sampling.interleaved_learn = True  # the gates that they end in move with the group
     sampling.loop_warmup = True  # begin each loop with a step on the whole network
     sampling.warmup_sampling = True  # sample in the ω-only epochs too
     return sampling

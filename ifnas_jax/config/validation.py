@@ -142,6 +142,7 @@ def _check_sampling(config: ConfigDict, space: Space) -> None:
     fields = config.sampling
     for name, default in (
         ("interleaved", 0),
+        ("interleaved_learn", True),
         ("groups", "modulo"),
         ("loop_warmup", True),
         ("warmup_sampling", True),
@@ -155,6 +156,11 @@ def _check_sampling(config: ConfigDict, space: Space) -> None:
         raise InputError(
             f"sampling.interleaved is {fields.interleaved}, but with sampling.groups "
             "'matched' every connection is there already; set it to 0."
+        )
+    if not fields.interleaved and not fields.interleaved_learn:
+        raise InputError(
+            "sampling.interleaved_learn is False, but sampling.interleaved is 0, so "
+            "that nothing is added; set it to True, or sampling.interleaved to more."
         )
     if fields.modulus > max(space.nodes):
         raise InputError(

@@ -67,7 +67,8 @@ def sampled(config: ConfigDict, space: Space) -> Callable[[Kept, int], Masks]:
         if config.sampling.groups == "matched":
             return mask_lib.matched(kept, nodes)
         added = additions(config, space, own, index)
-        return mask_lib.group(space, kept, nodes, added)
+        learn = config.sampling.interleaved_learn
+        return mask_lib.group(space, kept, nodes, added, learn)
 
     def masks(kept: Kept, loop: int) -> Masks:
         del loop

@@ -135,7 +135,7 @@ class Progress:
             return {}
         rate = (last - first) / (end - start)
         left = (self._total - step) / rate
-        return {"speed": _rate(rate), "eta": f"ETA {_duration(left)}"}
+        return {"speed": _rate(rate), "eta": f"ETA {countdown(left)}"}
 
 
 def _columns(stream: TextIO) -> int:
@@ -163,7 +163,7 @@ def _rate(rate: float) -> str:
     return f"{rate:.1f} it/s" if rate >= 1 else f"{1 / rate:.1f} s/it"
 
 
-def _duration(seconds: float) -> str:
+def countdown(seconds: float) -> str:
     """1:32, 2h05 or 3d04h."""
     minutes, second = divmod(max(0, round(seconds)), 60)
     hours, minute = divmod(minutes, 60)

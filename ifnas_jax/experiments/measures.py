@@ -1,0 +1,124 @@
+"""What is read off one search: how far its gates are decided, and what they decide."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from ml_collections import ConfigDict
+
+from ifnas_jax import config as config_lib
+from ifnas_jax.architecture import Architecture, from_kept
+from ifnas_jax.architecture.masks import Kept, Masks
+from ifnas_jax.methods import derivations, make_method
+from ifnas_jax.spaces.graph import Space
+from ifnas_jax.spaces.interleaving import count_interleaved
+
+Row = Mapping[str, Any]
+
+
+def strengths(row: Row) -> list[np.ndarray]:
+    """g(β)·g(α) of each pair: for each stage [N, L, operators], 0 where there is none.
+
+    Args:
+      row: of `search/gates.jsonl`.
+    """
+    beta = [np.nan_to_num(np.array(stage, float)) for stage in row["beta"]]
+    alpha = [np.nan_to_num(np.array(stage, float)) for stage in row["alpha"]]
+    return [b[:, :, None] * a for b, a in zip(beta, alpha, strict=True)]
+
+
+def derive(config: ConfigDict, row: Row, derivation: str) -> Architecture:
+    """The network that a derivation makes of gates.
+
+    Args:
+      config: resolved, of the search.
+      row: of `search/gates.jsonl`, its last one.
+      derivation: "keep1" or "target".
+
+    Raises:
+      UnmetError: the target can't be met.
+    """
+    space, macro = config_lib.space(config), config_lib.macro(config)
+    strength = strengths(row)
+    kept: Kept = tuple(stage > 0 for stage in strength)
+    if derivation == "target":
+        target = config.target_madds
+        kept, _ = derivations.to_target(space, macro, kept, strength, target)
+    else:
+        inputs = derivations.INPUTS[derivation]
+        kept = derivations.keep_strongest(space, kept, strength, inputs)
+    return from_kept(space, kept, macro)
+
+
+def choices(rows: Sequence[Row]) -> list[np.ndarray]:
+    """The strength of each edge over time, of nodes that have a choice.
+
+    Args:
+      rows: of `search/gates.jsonl`.
+
+    Returns:
+      For each such node [rows, its candidate edges].
+    """
+    edges = [[stage.max(axis=2) for stage in strengths(row)] for row in rows]
+    found = []
+    for stage in zip(*edges, strict=True):
+        values = np.stack(stage)
+        for node in range(values.shape[1]):
+            own = values[:, node, (values[:, node] > 0).any(axis=0)]
+            if own.shape[1] > 1:
+                found.append(own)
+    return found
+
+
+def entropy(rows: Sequence[Row]) -> list[float]:
+    """How undecided nodes are: 1, all candidates are equal; 0, each has one left.
+
+    The entropy of a node's shares of strength over that of equal ones, averaged over
+    nodes that have a choice, for each row.
+    """
+    told = []
+    for own in choices(rows):
+        share = own / own.sum(axis=1, keepdims=True)
+        logs = np.log(share, out=np.zeros_like(share), where=share > 0)
+        told.append(-(share * logs).sum(axis=1) / np.log(own.shape[1]))
+    return [round(float(value), 4) for value in np.mean(told, axis=0)]
+
+
+def agreement(rows: Sequence[Row]) -> list[float]:
+    """The share of nodes whose strongest edge is already that of the end, by row."""
+    same = [own.argmax(axis=1) == own[-1].argmax() for own in choices(rows)]
+    return [round(float(value), 4) for value in np.mean(same, axis=0)]
+
+
+def pre1(row: Row) -> float:
+    """The share of nodes with a choice whose strongest edge is the direct one."""
+    return float(np.mean([own[-1].argmax() == 0 for own in choices([row])]))
+
+
+def active_pairs(config: ConfigDict) -> dict[str, Any]:
+    """What is interleaved in the steps that move gates, at the beginning of a search.
+
+    Returns:
+      "interleaved": for each such sampling step of a loop, how many pairs of its active
+      connections interleave; "learning": how many nodes' gates move.
+    """
+    space, macro = config_lib.space(config), config_lib.macro(config)
+    method = make_method(config, space, macro)
+    masks = method.masks(tuple(space.full()), 0)
+    told = {"interleaved": [], "learning": []}
+    for step in range(len(masks[0].learned)):
+        learning = sum(int(stage.learned[step].sum()) for stage in masks)
+        if learning:
+            told["learning"].append(learning)
+            told["interleaved"].append(_interleaved(space, masks, step))
+    return told
+
+
+def _interleaved(space: Space, masks: Masks, step: int) -> int:
+    total = 0
+    for graph, stage in zip(space.stages, masks, strict=True):
+        active = stage.active[step].any(axis=2)
+        total += count_interleaved(
+            (src, dst) for src, dst in graph.edges() if active[dst - 1, dst - src - 1]
+        )
+    return total

@@ -1,0 +1,40 @@
+"""Networks that no search finds: the plain chain, and others of one distance."""
+
+import functools
+
+import numpy as np
+from ml_collections import ConfigDict
+
+from ifnas_jax import config as config_lib
+from ifnas_jax.architecture import Architecture, from_kept
+
+
+def only(config: ConfigDict, distance: int, operators: tuple[str, ...]) -> Architecture:
+    """The network whose nodes read their precursor at one distance only.
+
+    A node that has none so far reads its farthest one.
+
+    Args:
+      config: resolved, or with its number of classes.
+      distance: 1: the plain chain.
+      operators: of each edge.
+    """
+    space, kept = config_lib.space(config), []
+    chosen = [name in operators for name in space.operators]
+    for stage in space.full():
+        own = np.zeros_like(stage)
+        for node, edges in enumerate(stage.any(axis=2)):
+            own[node, min(distance - 1, np.flatnonzero(edges)[-1])] = chosen
+        kept.append(own)
+    return from_kept(space, kept, config_lib.macro(config))
+
+
+_BOTH = ("sep_conv_3x3", "skip_connect")
+# As `keep1` keeps edges: with both operators, so that each node is residual.
+CHAIN = functools.partial(only, distance=1, operators=_BOTH)
+FAR = {
+    f"pre-{distance} only": functools.partial(only, distance=distance, operators=_BOTH)
+    for distance in (2, 3, 4)
+}
+# The paper's chain; without identities it hardly trains in a few epochs.
+BARE_CHAIN = functools.partial(only, distance=1, operators=_BOTH[:1])

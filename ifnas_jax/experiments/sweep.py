@@ -1,0 +1,137 @@
+"""Runs the cells of an experiment that are not done, here or through an engine."""
+
+import os
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+
+from ifnas_jax import storage
+from ifnas_jax.errors import InputError
+from ifnas_jax.experiments.cells import Place, run_cell
+from ifnas_jax.experiments.settings import SEARCH, Cell, Setting, cells_of
+from ifnas_jax.report.progress import countdown
+
+Row = dict[str, Any]
+
+
+def units(settings: Sequence[Setting], seeds: Sequence[int]) -> list[list[Cell]]:
+    """What can be run at the same time: each unit's cells follow on each other.
+
+    The first seed of all settings comes first, so that what is done at any time can be
+    compared; settings that share their runs have one unit.
+    """
+    found: dict[str, list[Cell]] = {}
+    for seed in seeds:
+        for setting in settings:
+            own = found.setdefault(f"{setting.name} {seed}", [])
+            known = {cell.what for cell in own}
+            own += [cell for cell in cells_of(setting, seed) if cell.what not in known]
+    return list(found.values())
+
+
+def part_of(every: Sequence[list[Cell]], part: str) -> list[list[Cell]]:
+    """The units of one of several processes, as "2/4" names it.
+
+    Raises:
+      InputError: it names none.
+    """
+    try:
+        number, count = map(int, part.split("/"))
+    except ValueError:
+        number, count = 0, 0
+    if not 1 <= number <= count:
+        raise InputError(f"--part is {part!r}; write it as 2/4, the second of four.")
+    return list(every[number - 1 :: count])
+
+
+def run_here(every: Sequence[list[Cell]], place: Place) -> None:
+    """Runs the cells that are not done, one after the other, and shows how far it is.
+
+    Raises:
+      As `cells.run_cell`.
+    """
+    _share_compiled(place)
+    todo = [cell for unit in every for cell in unit if place.read(cell) is None]
+    # Of searches one learns more, and sooner.
+    todo.sort(key=lambda cell: cell.what != SEARCH)
+    begun = time.time()
+    for number, cell in enumerate(todo):
+        eta = ""
+        if number:
+            left = (time.time() - begun) / number * (len(todo) - number)
+            eta = f", ETA {countdown(left)}"
+        name = f"{cell.setting.label}, seed {cell.seed}, {cell.what}"
+        print(f"cell {number + 1} of {len(todo)}: {name}{eta}", flush=True)
+        run_cell(cell, place)
+
+
+def run_with_ray(every: Sequence[list[Cell]], place: Place, cores: int) -> None:
+    """Runs units as tasks of a Ray cluster, this machine if there is no other.
+
+    Args:
+      every: the units.
+      place: on a disk that all of its machines have.
+      cores: that each unit takes.
+
+    Raises:
+      InputError: Ray is not installed.
+      As `cells.run_cell`.
+    """
+    try:
+        import ray
+    except ImportError as error:
+        raise InputError(
+            "--engine is 'ray', which is not installed; run 'pip install ray', or "
+            "leave --engine out."
+        ) from error
+    todo = [
+        own for unit in every if (own := [c for c in unit if place.read(c) is None])
+    ]
+    ray.init(log_to_driver=False, ignore_reinit_error=True)
+    begun, run = time.time(), ray.remote(num_cpus=cores)(run_here)
+    waiting = [run.remote([unit], place) for unit in todo]
+    try:
+        while waiting:
+            done, waiting = ray.wait(waiting)
+            ray.get(done)
+            count = len(todo) - len(waiting)
+            left = (time.time() - begun) / count * len(waiting)
+            print(f"unit {count} of {len(todo)}, ETA {countdown(left)}", flush=True)
+    finally:
+        ray.shutdown()
+
+
+def rows_of(
+    settings: Sequence[Setting], seeds: Sequence[int], place: Place
+) -> list[Row]:
+    """What came out of the cells that are done, of all settings under their labels."""
+    rows = []
+    for setting in settings:
+        for seed in seeds:
+            for cell in cells_of(setting, seed):
+                row = place.read(cell)
+                if row is not None:
+                    rows.append(row | {"setting": setting.label})
+    return rows
+
+
+def missing(
+    settings: Sequence[Setting], seeds: Sequence[int], place: Place
+) -> list[Cell]:
+    """Cells that have not been run."""
+    return [
+        cell
+        for setting in settings
+        for seed in seeds
+        for cell in cells_of(setting, seed)
+        if place.read(cell) is None
+    ]
+
+
+def _share_compiled(place: Place) -> None:
+    """Programs are those of all cells that differ in masks and seeds alone."""
+    if jax.config.jax_compilation_cache_dir is None:
+        path = storage.absolute(os.path.join(place.workdir, "compiled"))
+        jax.config.update("jax_compilation_cache_dir", path)
