@@ -17,13 +17,15 @@ Row = Mapping[str, Any]
 
 
 def strengths(row: Row) -> list[np.ndarray]:
-    """g(β)·g(α) of each pair: for each stage [N, L, operators], 0 where there is none.
+    """g(β)·g(α) of each pair: for each stage [N, L, operators], NaN where there is none.
+
+    A gate that is closed is 0, with the four decimals that it is logged with.
 
     Args:
       row: of `search/gates.jsonl`.
     """
-    beta = [np.nan_to_num(np.array(stage, float)) for stage in row["beta"]]
-    alpha = [np.nan_to_num(np.array(stage, float)) for stage in row["alpha"]]
+    beta = [np.array(stage, float) for stage in row["beta"]]
+    alpha = [np.array(stage, float) for stage in row["alpha"]]
     return [b[:, :, None] * a for b, a in zip(beta, alpha, strict=True)]
 
 
@@ -39,8 +41,8 @@ def derive(config: ConfigDict, row: Row, derivation: str) -> Architecture:
       UnmetError: the target can't be met.
     """
     space, macro = config_lib.space(config), config_lib.macro(config)
-    strength = strengths(row)
-    kept: Kept = tuple(stage > 0 for stage in strength)
+    kept: Kept = tuple(~np.isnan(stage) for stage in strengths(row))
+    strength = [np.nan_to_num(stage) for stage in strengths(row)]
     if derivation == "target":
         target = config.target_madds
         kept, _ = derivations.to_target(space, macro, kept, strength, target)
@@ -59,14 +61,17 @@ def choices(rows: Sequence[Row]) -> list[np.ndarray]:
     Returns:
       For each such node [rows, its candidate edges].
     """
-    edges = [[stage.max(axis=2) for stage in strengths(row)] for row in rows]
+    # Of operators that were pruned there are none; of an edge without any, NaN is left.
+    edges = [
+        [np.fmax.reduce(stage, axis=2) for stage in strengths(row)] for row in rows
+    ]
     found = []
     for stage in zip(*edges, strict=True):
         values = np.stack(stage)
         for node in range(values.shape[1]):
-            own = values[:, node, (values[:, node] > 0).any(axis=0)]
+            own = values[:, node, ~np.isnan(values[:, node]).all(axis=0)]
             if own.shape[1] > 1:
-                found.append(own)
+                found.append(np.nan_to_num(own))
     return found
 
 
@@ -78,7 +83,9 @@ def entropy(rows: Sequence[Row]) -> list[float]:
     """
     told = []
     for own in choices(rows):
-        share = own / own.sum(axis=1, keepdims=True)
+        total = own.sum(axis=1, keepdims=True)
+        share = np.divide(own, total, out=np.full_like(own, 1 / own.shape[1]),
+                          where=total > 0)  # fmt: skip
         logs = np.log(share, out=np.zeros_like(share), where=share > 0)
         told.append(-(share * logs).sum(axis=1) / np.log(own.shape[1]))
     return [round(float(value), 4) for value in np.mean(told, axis=0)]
