@@ -64,7 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     add_flags(parser)
     arguments, overrides = parser.parse_known_args(argv)
-    signal.signal(signal.SIGTERM, _stop)
+    signal.signal(signal.SIGTERM, stop)
     cluster, together = None, False
     tpu.keep_quiet()
     try:
@@ -75,7 +75,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             keep_freed_memory()
         run(config, arguments.workdir, cluster)
     except (InputError, DivergedError, StorageError, OSError) as error:
-        code, message = _EXIT.get(type(error), 4), _describe(error)
+        code, message = _EXIT.get(type(error), 4), describe(error)
     except PreemptedError as error:
         code, message = 75, "stopped by SIGTERM; the same command goes on from here."
         together = not isinstance(error, _StoppedError)
@@ -107,12 +107,12 @@ class _StoppedError(PreemptedError):
     """SIGTERM came to this process before there was anything to save."""
 
 
-def _stop(*unused) -> None:
+def stop(*unused) -> None:
     """Before there is anything to save, SIGTERM just ends the run."""
     raise _StoppedError
 
 
-def _describe(error: Exception) -> str:
+def describe(error: Exception) -> str:
     """An error in one sentence."""
     if isinstance(error, ConnectionError) or not isinstance(error, OSError):
         return str(error)

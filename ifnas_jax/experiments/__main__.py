@@ -1,56 +1,142 @@
-"""Runs an experiment: a table or a figure of the paper, or a test of its claims.
+"""Runs an experiment: a table or a figure of the paper, or a test of what it claims.
 
     python -m ifnas_jax.experiments claims --scale=proxy --seeds=5 --workdir=runs/claims
 
-Each experiment is a sweep of ordinary runs; what is done is not repeated, and the same
-command goes on where it was. Settings that experiments share are run once, if they
-have the same --workdir. With more --seeds only the new ones are run.
+Each is a sweep of ordinary runs. What is done is not repeated: the same command goes on
+where it was, more --seeds run the new ones only, and experiments that share a --workdir
+share the runs that they have in common. Tables are printed, and written as Markdown,
+CSV, LaTeX and JSON, figures as SVG, to DIR/results/. Any field of the config can be set
+for all runs: --config.search.batch_size=32.
+
+Many machines that share a disk each run a part: --part=2/8 (launch/ has a Slurm array
+and an indexed Kubernetes job), or a Ray cluster takes it all: --engine=ray.
 """
 
 import functools
 import importlib
+import os
+import shlex
+import signal
 import sys
+from argparse import Namespace
 from collections.abc import Sequence
 
-from ifnas_jax import command
+from ifnas_jax import command, storage
+from ifnas_jax import main as one_run
 from ifnas_jax.command import make_parser
-from ifnas_jax.experiments import scales, sweep
-from ifnas_jax.experiments.cells import Place
+from ifnas_jax.errors import InputError, PreemptedError, StorageError
 
 # What there is, in the order of the paper, and then what goes beyond it.
-NAMES = ("claims",)
+NAMES = (
+    *("table1", "table2", "table3", "table4", "table5", "table6"),
+    *("figure1", "figure4", "figure5", "figure6", "figure7", "figure8"),
+    *("chain", "tuning", "claims", "larger", "ranking"),
+)
 
 
 def run(argv: Sequence[str] | None = None) -> int:
-    """Runs the command line; returns its exit code."""
+    """Runs the command line.
+
+    Returns:
+      0; 2 after bad input; 4 if files can't be used; 75 after SIGTERM.
+    """
+    arguments, overrides = _parse(argv)
+    signal.signal(signal.SIGTERM, one_run.stop)
+    try:
+        _run(arguments, overrides, list(sys.argv[1:] if argv is None else argv))
+    except InputError as error:
+        print(f"experiments: {error}", file=sys.stderr)
+        return 2
+    except PreemptedError:
+        print(
+            "experiments: stopped by SIGTERM; the same command goes on from here.",
+            file=sys.stderr,
+        )
+        return 75
+    except (StorageError, OSError) as error:
+        print(f"experiments: {one_run.describe(error)}", file=sys.stderr)
+        return 4
+    return 0
+
+
+def _parse(argv: Sequence[str] | None) -> tuple[Namespace, list[str]]:
     parser = make_parser("ifnas_jax.experiments", __doc__)
-    parser.add_argument("name", choices=NAMES, metavar="NAME", help=", ".join(NAMES))
-    parser.add_argument("--scale", default="proxy", choices=scales.SCALES)
-    parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--first-seed", type=int, default=0)
-    parser.add_argument("--workdir", required=True, metavar="DIR")
-    parser.add_argument("--cells", default="", metavar="DIR")
-    parser.add_argument("--dataset", default="")
-    parser.add_argument("--data-dir", default="")
-    parser.add_argument("--part", default="1/1", metavar="K/N")
-    parser.add_argument("--only", default="")
-    arguments, overrides = parser.parse_known_args(argv)
+    add = parser.add_argument
+    add("name", choices=NAMES, metavar="NAME", help=", ".join(NAMES))
+    add("--workdir", required=True, metavar="DIR", help="where it keeps its runs")
+    add(
+        "--scale",
+        default="proxy",
+        choices=("proxy", "paper"),
+        help="proxy: small enough for two cores; paper: as the paper has it",
+    )
+    add("--seeds", type=int, default=None, metavar="N", help="how many; default: 5, "
+        "or as many as the paper has")  # fmt: skip
+    add("--first-seed", type=int, default=None, metavar="N", help="default: 0")
+    add("--dataset", default="", help="default: cifar10, or the paper's; or folder")
+    add("--data-dir", default="", metavar="DIR", help="where it is, if not in TFDS'")
+    add("--data-name", default="", metavar="TEXT", help="what tables call it")
+    add("--only", default="", metavar="LABELS", help="of settings, with ; between")
+    add("--part", default="1/1", metavar="K/N", help="run the K-th of N parts")
+    add("--engine", default="", choices=("", "ray"), help="ray: as tasks of a cluster")
+    add("--cores", type=int, default=1, metavar="N", help="of a task of the engine")
+    add("--cells", default="", metavar="DIR", help="of small result files; default: "
+        "DIR/cells")  # fmt: skip
+    add("--show", action="store_true", help="run nothing; show what is done")
+    return parser.parse_known_args(argv)
+
+
+def _run(arguments: Namespace, overrides: Sequence[str], argv: Sequence[str]) -> None:
+    """Runs what is not done, and shows what is.
+
+    Raises:
+      InputError: an argument does not fit.
+      As `cells.run_cell`.
+    """
+    from ifnas_jax.experiments import outputs, scales, sweep
+    from ifnas_jax.experiments.cells import Place
+    from ifnas_jax.experiments.results import Results
+
+    experiment = importlib.import_module(f"ifnas_jax.experiments.{arguments.name}")
     base = functools.partial(
         scales.base,
         arguments.scale,
-        dataset=arguments.dataset,
-        data_dir=arguments.data_dir,
-        overrides=overrides,
+        arguments.dataset,
+        arguments.data_dir,
+        tuple(overrides),
     )
-    module = importlib.import_module(f"ifnas_jax.experiments.{arguments.name}")
-    settings = module.settings(base)
+    settings = experiment.settings(base)
+    seeds = scales.seeds_of(experiment, arguments)
     if arguments.only:
-        settings = [s for s in settings if s.label in arguments.only.split(";")]
-    place = Place(arguments.workdir, arguments.cells)
-    seeds = range(arguments.first_seed, arguments.first_seed + arguments.seeds)
+        settings = _chosen(settings, arguments.only.split(";"))
+    workdir = storage.named("--workdir", arguments.workdir)
+    place = Place(workdir, arguments.cells)
     every = sweep.part_of(sweep.units(settings, seeds), arguments.part)
-    sweep.run_here(every, place)
-    return 0
+    if not arguments.show:
+        if arguments.engine == "ray":
+            sweep.run_with_ray(every, place, arguments.cores)
+        else:
+            sweep.run_here(every, place)
+    rows = sweep.rows_of(settings, seeds, place)
+    results = Results(rows, settings, arguments.scale, place)
+    left = len(sweep.missing(settings, seeds, place))
+    told = shlex.join(["python", "-m", "ifnas_jax.experiments", *argv])
+    data = arguments.data_name or arguments.dataset or scales.DATA[arguments.scale]
+    lines = outputs.provenance(results, data, told, left)
+    tables, figures = experiment.tables(results), experiment.figures(results)
+    outputs.show(tables, lines)
+    raw = {"experiment": arguments.name, "scale": arguments.scale, "about": lines}
+    folder = os.path.join(workdir, "results")
+    written = outputs.write(folder, arguments.name, tables, figures, lines, raw)
+    print("\n" + "\n".join(["written:", *(f"  {path}" for path in written)]))
+
+
+def _chosen(settings, labels: Sequence[str]):
+    known = [own.label for own in settings]
+    for label in labels:
+        if label not in known:
+            raise InputError(f"--only names {label!r}; choose from {known}.")
+    return [own for own in settings if own.label in labels]
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ import os
 import platform
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ml_collections import ConfigDict
@@ -15,10 +15,12 @@ from ifnas_jax.architecture import Architecture, from_kept
 from ifnas_jax.architecture.kept import KeptEdge, KeptStage
 from ifnas_jax.errors import FAILURES, UnmetError
 from ifnas_jax.experiments import measures
-from ifnas_jax.experiments.settings import SEARCH, Cell
+from ifnas_jax.experiments.settings import SEARCH, STUDY, Cell
 from ifnas_jax.report.run import read_run
 from ifnas_jax.report.tables import describe_architecture
+from ifnas_jax.run import result
 from ifnas_jax.run.workdir import Workdir
+from ifnas_jax.runtime import distributed
 
 # What is read of a cell's file.
 _SHOWN = {"setting": str, "seed": int, "what": str, "seconds": float}
@@ -71,10 +73,41 @@ def run_cell(cell: Cell, place: Place) -> dict[str, Any]:
       PreemptedError, StorageError, OSError: as `main.run`.
     """
     begun = time.time()
+    ways = {SEARCH: _search, STUDY: cell.setting.study}
     try:
-        told = _search(cell, place) if cell.what == SEARCH else _train(cell, place)
+        told = ways.get(cell.what, _train)(cell, place)
     except FAILURES as error:
         told = {"failed": str(error)}
+    return _write(cell, place, told, time.time() - begun)
+
+
+def run_searches(cells: Sequence[Cell], place: Place) -> None:
+    """Runs the searches of one setting with consecutive seeds as one program.
+
+    Raises:
+      As `run_cell`.
+    """
+    begun, first, last = time.time(), cells[0], cells[-1]
+    config = first.setting.with_seed(first.seed, (SEARCH,))
+    config.seeds = len(cells)
+    name = f"{first.setting.name}-seeds-{first.seed}-{last.seed}"
+    workdir, why = Workdir(os.path.join(place.runs, name)), ""
+    try:
+        main.run(config, workdir.path)
+    except FAILURES as error:
+        why = str(error)
+    seconds = (time.time() - begun) / len(cells)
+    for cell in cells:
+        own = workdir.of_seed(cell.seed)
+        found = storage.exists(own.result)
+        told = _tell(cell, own, config) if found else {"failed": why}
+        _write(cell, place, told, seconds)
+
+
+def _write(
+    cell: Cell, place: Place, told: Mapping[str, Any], seconds: float
+) -> dict[str, Any]:
+    """Writes what came out of a cell, and returns it."""
     row = {
         "setting": cell.setting.label,
         "seed": cell.seed,
@@ -83,7 +116,7 @@ def run_cell(cell: Cell, place: Place) -> dict[str, Any]:
         "changes": cell.setting.changes,
         **told,
         # Of this start, everything included.
-        "seconds": round(time.time() - begun, 1),
+        "seconds": round(seconds, 1),
         "machine": machine(),
     }
     storage.make_folder(place.cells)
@@ -93,8 +126,13 @@ def run_cell(cell: Cell, place: Place) -> dict[str, Any]:
 
 def _search(cell: Cell, place: Place) -> dict[str, Any]:
     workdir = place.run(cell)
-    config = cell.setting.with_seed(cell.seed, ("search",))
-    main.run(config, workdir.path)  # It resolves the config too.
+    config = cell.setting.with_seed(cell.seed, (SEARCH,))
+    main.run(config, workdir.path)
+    return _tell(cell, workdir, config)
+
+
+def _tell(cell: Cell, workdir: Workdir, config: ConfigDict) -> dict[str, Any]:
+    """What came out of a search; its config was resolved by its run."""
     run, told = read_run(workdir), {}
     if run.search:  # There is nothing of a search that only draws.
         last = run.search[-1]
@@ -129,9 +167,9 @@ def _train(cell: Cell, place: Place) -> dict[str, Any]:
         storage.make_folder(workdir.search.directory)
         network.save(workdir.search.architecture)
     main.run(config, workdir.path)
-    result = read_run(workdir).result
+    came = read_run(workdir).result
     names = ("top1", "top5", "retrain_seconds", "compile_seconds")
-    return {**_facts(network), **{name: result[name] for name in names}}
+    return {**_facts(network), **{name: came[name] for name in names}}
 
 
 def _network(cell: Cell, place: Place, config: ConfigDict) -> Architecture:
@@ -148,10 +186,18 @@ def _network(cell: Cell, place: Place, config: ConfigDict) -> Architecture:
     if row is None or "failed" in row:
         why = "is not there" if row is None else f"failed ({row['failed']})"
         raise UnmetError(f"{place.file(searched)!r} {why}, so nothing can be trained.")
+    return architecture_of(row["networks"][cell.what], config)
+
+
+def architecture_of(facts: Mapping[str, Any], config: ConfigDict) -> Architecture:
+    """The network that a cell's file tells of.
+
+    Args:
+      facts: of it.
+      config: of its space and sizes.
+    """
     space, kept = config_lib.space(config), []
-    for graph, edges in zip(
-        space.stages, row["networks"][cell.what]["stages"], strict=True
-    ):
+    for graph, edges in zip(space.stages, facts["stages"], strict=True):
         own = tuple(map(_edge, edges))
         kept.append(KeptStage(graph, own).kept(space.operators))
     return from_kept(space, kept, config_lib.macro(config))
@@ -180,9 +226,6 @@ def _facts(network: Architecture) -> dict[str, Any]:
 
 def machine() -> Mapping[str, Any]:
     """What a cell was run with and on: versions, device, commit."""
-    from ifnas_jax.run import result
-    from ifnas_jax.runtime import distributed
-
     versions = result.versions()
     told = {name: versions[name] for name in ("python", "jax", "ifnas_jax")}
     return {

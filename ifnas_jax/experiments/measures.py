@@ -17,7 +17,7 @@ Row = Mapping[str, Any]
 
 
 def strengths(row: Row) -> list[np.ndarray]:
-    """g(β)·g(α) of each pair: for each stage [N, L, operators], NaN where there is none.
+    """g(β)·g(α) of each pair: for each stage [N, L, operators], NaN where none is.
 
     A gate that is closed is 0, with the four decimals that it is logged with.
 

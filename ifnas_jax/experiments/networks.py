@@ -38,3 +38,26 @@ FAR = {
 }
 # The paper's chain; without identities it hardly trains in a few epochs.
 BARE_CHAIN = functools.partial(only, distance=1, operators=_BOTH[:1])
+
+
+def one_input_each(config: ConfigDict, count: int) -> Architecture:
+    """A network of a draw that spreads depths, for rank correlations.
+
+    Each node keeps one input with both operators. It is the direct one with a
+    probability that grows over the draws from 0 to 1, else any, uniformly.
+
+    Args:
+      config: its seed is the number of the draw.
+      count: of draws.
+    """
+    rng = np.random.default_rng(config.seed)
+    direct = config.seed / max(count - 1, 1)
+    space, kept = config_lib.space(config), []
+    chosen = [name in _BOTH for name in space.operators]
+    for stage in space.full():
+        own = np.zeros_like(stage)
+        for node, edges in enumerate(stage.any(axis=2)):
+            place = 0 if rng.random() < direct else rng.choice(np.flatnonzero(edges))
+            own[node, place] = chosen
+        kept.append(own)
+    return from_kept(space, kept, config_lib.macro(config))

@@ -1,23 +1,24 @@
 """The configs of experiments: at the paper's scale, or at one for two cores."""
 
+from argparse import Namespace
 from collections.abc import Sequence
+from types import ModuleType
+from typing import Any
 
 from ml_collections import ConfigDict
 
 from ifnas_jax.config.command_line import load_config
-from ifnas_jax.config.validation import check_overrides, validate
+from ifnas_jax.config.validation import validate
 from ifnas_jax.errors import InputError
 
-SCALES = ("proxy", "paper")
-
-# Seeds from here on tune the protocol; those that are reported are below.
-LEFT_OUT = 1000
+# The data set of each scale, if an experiment has no other.
+DATA = {"proxy": "cifar10", "paper": "imagenet2012"}
+SCALES = tuple(DATA)
 
 # Of the space, the data set and the schedule, at proxy scale. Images of 32 pixels,
 # stages of 32, 16 and 8; search and retraining at one width, so that a network is in
-# the super-network what it is alone. Gates are moved by the loss alone: without a
-# penalty and pruning, what they say is the method's choice and not the penalty's.
-PROXY = {
+# the super-network what it is alone. The target is the cost of the plain chain.
+PROXY: dict[str, Any] = {
     "space.nodes": (6, 6, 6),
     "macro.search_width": 8,
     "macro.width": 8,
@@ -25,6 +26,7 @@ PROXY = {
     "dataset.valid_fraction": 0.1,
     "target_madds": 5_000_000,
     "sampling.period": 20,
+    # 2,000 steps of 45,000 images; gates move from step 400 on.
     "search.weights_epochs": 0.57,
     "search.beta_epochs": 0.285,
     "search.alpha_epochs": 0.0,
@@ -46,48 +48,64 @@ PROXY = {
 
 def base(
     scale: str,
-    space: str = "lchain4",
     dataset: str = "",
     data_dir: str = "",
     overrides: Sequence[str] = (),
+    *,
+    space: str = "lchain4",
+    of_paper: str = "",
     **fields,
 ) -> ConfigDict:
-    """The config of an experiment's setting.
+    """The config of one setting.
 
     Args:
       scale: one of `SCALES`.
-      space: of `configs/`, as "lchain4".
       dataset: another one than the scale's.
       data_dir: where it is, if not in TFDS' folder.
       overrides: flags of a command line, for all settings.
-      **fields: by their names, with "__" for dots; None leaves one as it is.
+      space: of `configs/`, without the suffix.
+      of_paper: the data set at the paper's scale, if it is not ImageNet-1k.
+      **fields: by their whole names, with "__" for dots.
 
     Raises:
       InputError: a field can't be set so.
     """
-    if scale not in SCALES:
-        raise InputError(f"--scale is {scale!r}; choose one of {list(SCALES)}.")
-    default = "imagenet2012" if scale == "paper" else "cifar10"
-    name = f"configs/{space}.py:{dataset or default}"
-    # Fields of one method only can be set for all: those that read them are meant.
-    given = load_config(name)
-    config = load_config(name, overrides)
-    check_overrides(config, given)
-    changes = dict(PROXY) if scale == "proxy" else {}
-    set_fields = {key.replace("__", "."): value for key, value in fields.items()}
-    changed = {override.partition("=")[0].lstrip("-") for override in overrides}
-    for field, value in {**changes, **set_fields}.items():
-        if value is not None and f"config.{field}" not in changed:
-            set_field(config, field, value)
+    default = of_paper if of_paper and scale == "paper" else DATA[scale]
+    config = load_config(f"configs/{space}.py:{dataset or default}", overrides)
+    named = {text.partition("=")[0].lstrip("-") for text in overrides}
+    own = {field.replace("__", "."): value for field, value in fields.items()}
+    for field, value in {**(PROXY if scale == "proxy" else {}), **own}.items():
+        if f"config.{field}" not in named:
+            _set(config, field, value)
     if data_dir:
         config.dataset.data_dir = data_dir
     validate(config)
     return config
 
 
-def set_field(config: ConfigDict, field: str, value) -> None:
-    """Sets a field by its whole name."""
+def _set(config: ConfigDict, field: str, value: Any) -> None:
     *groups, name = field.split(".")
     for group in groups:
         config = config[group]
     config[name] = value
+
+
+def seeds_of(experiment: ModuleType, arguments: Namespace) -> range:
+    """The seeds of a command line: 5, or as many as the paper has.
+
+    Raises:
+      InputError: there are none.
+    """
+    first = arguments.first_seed
+    if first is None:
+        first = getattr(experiment, "FIRST_SEED", 0)
+    count = arguments.seeds
+    if count is None:
+        paper = arguments.scale == "paper"
+        count = getattr(experiment, "PAPER_SEEDS", 1) if paper else 5
+    if count < 1 or first < 0:
+        raise InputError(
+            f"--seeds is {count} and --first-seed {first}; give at least one seed, "
+            "from 0 on."
+        )
+    return range(first, first + count)

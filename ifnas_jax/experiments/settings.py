@@ -2,9 +2,8 @@
 
 import dataclasses
 import json
-import re
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from ml_collections import ConfigDict
@@ -19,8 +18,8 @@ _FREE = (
     *("search.checkpoint_every", "retrain.checkpoint_every"),
 )
 
-# Of a search; a network's cell is named by which of its networks it trains.
-SEARCH = "search"
+# A network's cell is named by which of a search's networks it trains.
+SEARCH, STUDY = "search", "study"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,6 +33,9 @@ class Setting:
         derivation of a search's last gates, "keep1" or "target".
       trained: which of them are trained from scratch.
       architecture: of a seed, in place of a search.
+      study: what is done in place of a run: (cell, place) -> what came out, as JSON.
+      variant: what tells settings of one config apart, of studies and architectures.
+      seeds: its own, whatever the command line says.
     """
 
     label: str
@@ -41,6 +43,9 @@ class Setting:
     networks: tuple[str, ...] = ("found",)
     trained: tuple[str, ...] = ("found",)
     architecture: Callable[[ConfigDict], Architecture] | None = None
+    study: Callable[..., dict[str, Any]] | None = None
+    variant: str = ""
+    seeds: range | None = None
 
     @property
     def changes(self) -> dict[str, Any]:
@@ -58,9 +63,7 @@ class Setting:
         own = [self.config.dataset.name, self.changes]
         digest = zlib.crc32(json.dumps(own, sort_keys=True).encode())
         kind = f"{self.config.method}-l{self.config.space.num_precursors}"
-        if self.architecture is not None:
-            kind = re.sub(r"\W+", "-", self.label.lower()).strip("-")
-        return f"{kind}-{digest:08x}"
+        return f"{self.variant or kind}-{digest:08x}"
 
     def with_seed(self, seed: int, jobs: tuple[str, ...]) -> ConfigDict:
         """The config of one run."""
@@ -76,7 +79,7 @@ class Cell:
     Attributes:
       setting: of which it is.
       seed: its seed.
-      what: "search", or which network is trained.
+      what: "search", which network is trained, or "study".
     """
 
     setting: Setting
@@ -91,5 +94,19 @@ class Cell:
 
 def cells_of(setting: Setting, seed: int) -> list[Cell]:
     """A setting's cells with one seed, in the order in which they are run."""
+    if setting.study is not None:
+        return [Cell(setting, seed, STUDY)]
     searched = [] if setting.architecture else [SEARCH]
     return [Cell(setting, seed, what) for what in (*searched, *setting.trained)]
+
+
+def seeds_of(setting: Setting, seeds: Sequence[int]) -> Sequence[int]:
+    """A setting's own seeds, or those of the command line."""
+    return seeds if setting.seeds is None else setting.seeds
+
+
+def every_cell(settings: Sequence[Setting], seeds: Sequence[int]) -> Iterator[Cell]:
+    """All cells, setting by setting."""
+    for setting in settings:
+        for seed in seeds_of(setting, seeds):
+            yield from cells_of(setting, seed)

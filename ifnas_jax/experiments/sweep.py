@@ -9,8 +9,15 @@ import jax
 
 from ifnas_jax import storage
 from ifnas_jax.errors import InputError
-from ifnas_jax.experiments.cells import Place, run_cell
-from ifnas_jax.experiments.settings import SEARCH, Cell, Setting, cells_of
+from ifnas_jax.experiments.cells import Place, run_cell, run_searches
+from ifnas_jax.experiments.settings import (
+    SEARCH,
+    Cell,
+    Setting,
+    cells_of,
+    every_cell,
+    seeds_of,
+)
 from ifnas_jax.report.progress import countdown
 
 Row = dict[str, Any]
@@ -23,11 +30,15 @@ def units(settings: Sequence[Setting], seeds: Sequence[int]) -> list[list[Cell]]
     compared; settings that share their runs have one unit.
     """
     found: dict[str, list[Cell]] = {}
-    for seed in seeds:
-        for setting in settings:
-            own = found.setdefault(f"{setting.name} {seed}", [])
-            known = {cell.what for cell in own}
-            own += [cell for cell in cells_of(setting, seed) if cell.what not in known]
+    pairs = [
+        (place, seed, setting)
+        for setting in settings
+        for place, seed in enumerate(seeds_of(setting, seeds))
+    ]
+    for _, seed, setting in sorted(pairs, key=lambda pair: pair[0]):
+        own = found.setdefault(f"{setting.name} {seed}", [])
+        known = {cell.what for cell in own}
+        own += [cell for cell in cells_of(setting, seed) if cell.what not in known]
     return list(found.values())
 
 
@@ -57,6 +68,8 @@ def run_here(every: Sequence[list[Cell]], place: Place) -> None:
     # Of searches one learns more, and sooner.
     todo.sort(key=lambda cell: cell.what != SEARCH)
     begun = time.time()
+    if jax.default_backend() != "cpu":
+        todo = _search_populations(todo, place)
     for number, cell in enumerate(todo):
         eta = ""
         if number:
@@ -65,6 +78,35 @@ def run_here(every: Sequence[list[Cell]], place: Place) -> None:
         name = f"{cell.setting.label}, seed {cell.seed}, {cell.what}"
         print(f"cell {number + 1} of {len(todo)}: {name}{eta}", flush=True)
         run_cell(cell, place)
+
+
+def _search_populations(todo: Sequence[Cell], place: Place) -> list[Cell]:
+    """Runs searches that differ in the seed alone as one program; what is left to run.
+
+    On a CPU one after the other is as quick, and each is done sooner.
+    """
+    for own in consecutive(todo):
+        label, seeds = own[0].setting.label, f"{own[0].seed} to {own[-1].seed}"
+        print(f"{label}, seeds {seeds}: as one program", flush=True)
+        run_searches(own, place)
+    return [cell for cell in todo if place.read(cell) is None]
+
+
+def consecutive(cells: Sequence[Cell]) -> list[list[Cell]]:
+    """Searches of one setting with consecutive seeds, where there are two or more."""
+    groups: list[list[Cell]] = []
+    searches = [cell for cell in cells if cell.what == SEARCH]
+    for cell in sorted(searches, key=lambda x: (x.setting.name, x.seed)):
+        last = groups[-1][-1] if groups else None
+        if last and (last.setting.name, last.seed + 1) == (
+            cell.setting.name,
+            cell.seed,
+        ):
+            groups[-1].append(cell)
+        else:
+            groups.append([cell])
+    trained = [x for x in groups if x[0].setting.config.method != "random"]
+    return [own for own in trained if len(own) > 1]
 
 
 def run_with_ray(every: Sequence[list[Cell]], place: Place, cores: int) -> None:
@@ -108,12 +150,10 @@ def rows_of(
 ) -> list[Row]:
     """What came out of the cells that are done, of all settings under their labels."""
     rows = []
-    for setting in settings:
-        for seed in seeds:
-            for cell in cells_of(setting, seed):
-                row = place.read(cell)
-                if row is not None:
-                    rows.append(row | {"setting": setting.label})
+    for cell in every_cell(settings, seeds):
+        row = place.read(cell)
+        if row is not None:
+            rows.append(row | {"setting": cell.setting.label})
     return rows
 
 
@@ -121,13 +161,7 @@ def missing(
     settings: Sequence[Setting], seeds: Sequence[int], place: Place
 ) -> list[Cell]:
     """Cells that have not been run."""
-    return [
-        cell
-        for setting in settings
-        for seed in seeds
-        for cell in cells_of(setting, seed)
-        if place.read(cell) is None
-    ]
+    return [x for x in every_cell(settings, seeds) if place.read(x) is None]
 
 
 def _share_compiled(place: Place) -> None:

@@ -1,16 +1,19 @@
-"""Several runs of one space beside each other: tables, gate curves, architectures."""
+"""Several runs on one data set beside each other, in numbers.
+
+Means over seeds with their intervals, and exact tests of differences.
+"""
 
 import json
 import os
 import reprlib
-import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from ifnas_jax import storage
+from ifnas_jax import statistics, storage
 from ifnas_jax.errors import InputError
 from ifnas_jax.report.run import Run, edges_of, space_name
 from ifnas_jax.report.tables import describe_architecture
+from ifnas_jax.spaces.graph import Space
 
 # Fields that runs may differ in and be the same but for the seed: they say what is
 # done, where and how it is logged, not what comes out.
@@ -20,6 +23,9 @@ _FREE = (
     *("search.checkpoint_every", "retrain.checkpoint_every"),
     *("search.valid_every", "retrain.test_every"),
 )
+
+# Fields that a space's name tells.
+_SPACE = ("space.", "macro.cells", "macro.search_cells")
 
 # Fields that say what data is learnt and tested on.
 _DATA = ("dataset.name", "dataset.classes", "dataset.test_split")
@@ -47,6 +53,11 @@ def _pre1(architecture) -> float:
     return histogram["1"] / sum(histogram.values())
 
 
+def _error(run: Run) -> float | None:
+    top1 = _result("top1")(run)
+    return None if top1 is None else 1 - top1
+
+
 def _percent(value: float) -> str:
     return f"{100 * value:.2f}"
 
@@ -58,6 +69,7 @@ def _count(value: float) -> str:
 
 COLUMNS = (
     Column("top-1 %", _result("top1"), _percent),
+    Column("error %", _error, _percent),
     Column("top-5 %", _result("top5"), _percent),
     Column("MAdds", _found(lambda x: x.cost().madds), lambda x: f"{x / 1e6:.2f}M"),
     Column("params", _found(lambda x: x.cost().params), lambda x: f"{x / 1e6:.3f}M"),
@@ -80,7 +92,7 @@ def check_comparable(runs: Sequence[Run]) -> None:
     """Refuses runs that don't belong in one table.
 
     Raises:
-      InputError: their spaces or data sets differ, or one counts as two.
+      InputError: their data sets differ, or one counts as two.
     """
     first, *others = runs
     # A folder has one name, whatever is in it.
@@ -97,15 +109,6 @@ def check_comparable(runs: Sequence[Run]) -> None:
                     f"{first.workdir!r} is a run with {field} {ours}, but "
                     f"{run.workdir!r} with {theirs}; compare runs on one data set."
                 )
-        if run.space != first.space:
-            ours, theirs = space_name(first.space), space_name(run.space)
-            if ours == theirs:
-                ours += f" with {', '.join(first.space.operators)}"
-                theirs += f" with {', '.join(run.space.operators)}"
-            raise InputError(
-                f"{first.workdir!r} is a run in the space {ours}, but {run.workdir!r} "
-                f"in {theirs}; compare runs of one space."
-            )
     for group in make_groups(runs):
         seeds: dict[int, Run] = {}
         for run in group.runs:
@@ -144,24 +147,45 @@ def make_groups(runs: Sequence[Run]) -> list[Group]:
     for index, run in enumerate(runs):
         key = tuple(_key(own[index]) for own in fields.values())
         groups.setdefault(key, []).append(run)
-    others = [field for field in fields if field != "method"]
-    return [Group(_label(own[0], others), tuple(own)) for own in groups.values()]
+    others = [x for x in fields if x != "method" and not x.startswith(_SPACE)]
+    names = space_names(runs)
+    return [
+        Group(_label(own[0], others, names[own[0].space]), tuple(own))
+        for own in groups.values()
+    ]
 
 
-def _label(run: Run, fields: Iterable[str]) -> str:
+def space_names(runs: Sequence[Run]) -> dict[Space, str]:
+    """What each of the runs' spaces is called, apart from the others'.
+
+    Empty texts where there is one space only.
+    """
+    spaces = list(dict.fromkeys(run.space for run in runs))
+    names = [space_name(space) for space in spaces]
+    told = {}
+    for space, name in zip(spaces, names, strict=True):
+        alike = names.count(name) > 1
+        told[space] = f"{name}, {' + '.join(space.operators)}" if alike else name
+    return told if len(spaces) > 1 else dict.fromkeys(spaces, "")
+
+
+def _label(run: Run, fields: Iterable[str], space: str) -> str:
     """The method, and what else sets a group apart."""
     parts = [f"{field}={run.config.get(field)}" for field in fields]
-    return ", ".join([run.config["method"], *parts])
+    return ", ".join([run.config["method"], *filter(None, [space]), *parts])
 
 
 def run_rows(
     runs: Sequence[Run], columns: Sequence[Column] = COLUMNS
 ) -> tuple[list[str], list[list[str]]]:
     """The header and a row for each run."""
-    header = ["run", "method", "seed", *(column.name for column in columns)]
+    names, spaces = names_of(runs), space_names(runs)
+    several = ["space"] if len(spaces) > 1 else []
+    header = ["run", "method", "seed", *several, *(column.name for column in columns)]
     rows = []
-    for run, name in zip(runs, names_of(runs), strict=True):
+    for run, name in zip(runs, names, strict=True):
         row = [name, run.config["method"], str(run.config["seed"])]
+        row += [spaces[run.space]] if several else []
         for column in columns:
             value = column.value(run)
             row.append("-" if value is None else column.show(value))
@@ -176,9 +200,9 @@ def run_rows(
 def group_rows(
     groups: Sequence[Group], columns: Sequence[Column] = COLUMNS
 ) -> tuple[list[str], list[list[str]]]:
-    """The header and a row for each group: mean ± standard deviation.
+    """The header and a row for each group: mean ± half of its 95 % interval.
 
-    Over the runs that are finished; one alone has no deviation. Where some of them have
+    Over the runs that are finished; one alone has no interval. Where some of them have
     no such number, how many have follows in brackets.
     """
     header = ["differ in the seed alone", "runs", *(column.name for column in columns)]
@@ -187,12 +211,44 @@ def group_rows(
         done = [run for run in group.runs if run.finished]
         row = [group.label, _runs(group, done)]
         for column in columns:
-            every = [column.value(run) for run in done]
-            values = [value for value in every if value is not None]
-            few = f" ({len(values)})" if 0 < len(values) < len(every) else ""
+            values = values_of(group, column)
+            few = f" ({len(values)})" if 0 < len(values) < len(done) else ""
             row.append(_spread(values, column.show) + few)
         rows.append(row)
     return header, rows
+
+
+def values_of(group: Group, column: Column) -> list[float]:
+    """A number of each finished run of a group that has it."""
+    every = [column.value(run) for run in group.runs if run.finished]
+    return [value for value in every if value is not None]
+
+
+def test_rows(
+    groups: Sequence[Group], columns: Sequence[Column] = COLUMNS
+) -> tuple[list[str], list[list[str]]]:
+    """The header and a row for each group but the first, and each number to compare.
+
+    How much higher it is than that of the first group, the difference's 95 % interval,
+    and the p of an exact permutation test. No rows where seeds are too few.
+    """
+    header = ["against the first", "", "difference", "95 % interval", "exact p"]
+    rows = []
+    for group in groups[1:]:
+        for column in columns:
+            found = difference(groups[0], group, column)
+            if found is not None:
+                ends = f"{column.show(found.low)} to {column.show(found.high)}"
+                told = [column.show(found.mean), ends, f"{found.p:.3f}"]
+                rows.append([group.label, column.name, *told])
+    return header, rows
+
+
+def difference(
+    first: Group, other: Group, column: Column
+) -> statistics.Difference | None:
+    """How much higher a number of another group is than of the first."""
+    return statistics.compare(values_of(other, column), values_of(first, column))
 
 
 def _runs(group: Group, done: Sequence[Run]) -> str:
@@ -201,12 +257,11 @@ def _runs(group: Group, done: Sequence[Run]) -> str:
 
 
 def _spread(values: Sequence[float], show: Callable[[float], str]) -> str:
-    if not values:
+    found = statistics.mean_of(values)
+    if found.mean is None:
         return "-"
-    mean = show(statistics.mean(values))
-    if len(values) < 2:
-        return mean
-    return f"{mean} ± {show(statistics.stdev(values))}"
+    mean = show(found.mean)
+    return mean if found.half is None else f"{mean} ± {show(found.half)}"
 
 
 def names_of(runs: Sequence[Run]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Runs of one space on one page."""
+"""Runs on one data set on one page."""
 
 from collections.abc import Sequence
 
@@ -14,7 +14,9 @@ def make_page(runs: Sequence[Run]) -> str:
     """The page's HTML."""
     names = comparison.names_of(runs)
     count = f"{len(runs)} runs" if len(runs) > 1 else "1 run"
-    title = f"{count} in {space_name(runs[0].space)}"
+    spaces = [name for name in comparison.space_names(runs).values() if name]
+    where = f"{len(spaces)} spaces" if spaces else space_name(runs[0].space)
+    title = f"{count} in {where}"
     body = [
         f"<header><h1>{text(title)}</h1></header>",
         _numbers(runs),
@@ -32,15 +34,22 @@ def _numbers(runs: Sequence[Run]) -> str:
     header, rows = comparison.run_rows(runs)
     if len(runs) == 1:
         return section("Results", table(rows, header))
-    groups, grouped = comparison.group_rows(comparison.make_groups(runs))
+    groups = comparison.make_groups(runs)
+    names, grouped = comparison.group_rows(groups)
     about = (
-        "Mean ± standard deviation over the finished runs that differ in nothing but "
-        "the seed. Accuracy is that of the retrained network on the test part, after "
-        "the last epoch."
+        "Mean ± half of its 95 % interval (Student's) over the finished runs that "
+        "differ in nothing but the seed. Accuracy is that of the retrained network on "
+        "the test part, after the last epoch."
     )
-    return section(
-        "Results", table(rows, header), paragraph(about, "soft"), table(grouped, groups)
-    )
+    parts = [table(rows, header), paragraph(about, "soft"), table(grouped, names)]
+    tested, differences = comparison.test_rows(groups)
+    if differences:
+        about = (
+            "How much higher each number is than in the first row of the table above, "
+            "with Welch's interval and a two-sided permutation test."
+        )
+        parts += [paragraph(about, "soft"), table(differences, tested)]
+    return section("Results", *parts)
 
 
 def _gates(runs: Sequence[Run], names: Sequence[str]) -> str:

@@ -3,14 +3,11 @@
 In numbers, as `summary.json` has them; `population_page.py` shows them. Needs no JAX.
 """
 
-import math
 import os
-import statistics
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from scipy import stats
 
 from ifnas_jax import files, storage
 from ifnas_jax.report.comparison import COLUMNS
@@ -19,6 +16,7 @@ from ifnas_jax.report.run import Run, edges_of, read_run
 from ifnas_jax.run import population
 from ifnas_jax.run.workdir import Workdir
 from ifnas_jax.spaces.graph import Edge
+from ifnas_jax.statistics import mean_of
 
 # Numbers of a run of which a mean is told, by their columns, which show them.
 _NAMES = {"top-1 %": "top1", "top-5 %": "top5", "MAdds": "madds"}
@@ -86,18 +84,10 @@ def _row(run: Run) -> dict[str, Any]:
 
 
 def _mean(values: Sequence[float | None]) -> dict[str, float | None]:
-    """Mean, standard deviation, and half of the 95 % interval of the mean.
-
-    By Student's t, since seeds are few; None where there are too few for it.
-    """
-    known = [value for value in values if value is not None]
-    mean = statistics.mean(known) if known else None
-    deviation = half = None
-    if len(known) > 1:
-        deviation = statistics.stdev(known)
-        quantile = float(stats.t.ppf(0.975, len(known) - 1))
-        half = quantile * deviation / math.sqrt(len(known))
-    return {"mean": mean, "std": deviation, "interval95": half, "runs": len(known)}
+    """Mean, standard deviation, and half of the 95 % interval of the mean."""
+    found = mean_of([value for value in values if value is not None])
+    names = "mean", "std", "interval95", "runs"
+    return dict(zip(names, found, strict=True))
 
 
 def stages(runs: Sequence[Run]) -> list[dict[str, Any]]:

@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from benchmarks.single_node import NODES, study_masks
+from ifnas_jax.experiments.single_node import study_masks
 from ifnas_jax.spaces.lchain import lchain
 
 
 def test_the_study_has_a_chain_the_candidates_and_what_is_added():
-    stages = study_masks(lchain(6, NODES), ((1, 4), (3, 7)))
+    stages = study_masks(lchain(6, (1, 9, 1)), ((1, 4), (3, 7)))
     chain = {(node - 1, node) for node in range(1, 10)}
     edges = [{(0, 1)}, chain | {(5, 8), (2, 8), (1, 4), (3, 7)}, {(0, 1)}]
     for stage, expected, learned in zip(stages, edges, ([], [8], []), strict=True):
