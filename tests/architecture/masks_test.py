@@ -113,6 +113,11 @@ def test_added_connections_are_gated_beside_the_backbone():
     assert np.flatnonzero(first.gated).tolist() == [3, 4]
     assert np.flatnonzero(first.learned).tolist() == [3, 4]
     assert not second.gated.any()
+    # Or the group alone learns, and all else is the same.
+    alone, *_ = masks.group(SPACE, kept, ((5,), (), ()), added, added_learn=False)
+    assert np.flatnonzero(alone.learned).tolist() == [4]
+    assert np.array_equal(alone.active, first.active)
+    assert np.array_equal(alone.gated, first.gated)
 
 
 @pytest.mark.parametrize("learned", [False, True])

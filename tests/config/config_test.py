@@ -193,6 +193,16 @@ REFUSED = [
         "sampling.interleaved is 2, .* set it to 0",
     ),
     (
+        "lchain4",
+        {"sampling.interleaved_learn": False},
+        "sampling.interleaved_learn is False, but sampling.interleaved is 0",
+    ),
+    (
+        "lchain4",
+        {"method": "dnas", "sampling.interleaved_learn": False},
+        "sampling.interleaved_learn is False, .* or method to 'ifnas'",
+    ),
+    (
         "darts_space",
         {"dataset.image_size": 40},
         "auxiliary_weight is 0.4, .* set it to 0",

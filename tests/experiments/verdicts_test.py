@@ -1,0 +1,42 @@
+"""A verdict follows from the numbers by the rule that is written down."""
+
+import pytest
+
+from ifnas_jax.experiments import verdicts
+from ifnas_jax.experiments.tables import number
+from ifnas_jax.experiments.verdicts import OPEN, REFUTED, REPRODUCED, Claim
+
+
+def claim(higher, lower, matters=2.0):
+    return Claim("deeper", higher, lower, matters, number())
+
+
+@pytest.mark.parametrize(
+    ("higher", "lower", "verdict"),
+    [
+        ([18, 18, 17, 18, 18], [9, 12, 7, 10, 8], REPRODUCED),
+        ([9, 12, 7, 10, 8], [18, 18, 17, 18, 18], REFUTED),  # the other way
+        # No more than a difference that does not matter is left in the interval.
+        ([10, 10.2, 9.8, 10, 10.1], [10, 10.1, 9.9, 10.2, 9.8], REFUTED),
+        ([10, 14, 6, 12, 8], [9, 13, 5, 11, 7], OPEN),
+        # Three against three can't be under 5 % (2 of 20), however far apart.
+        ([18, 18.5, 19], [5, 5.5, 6], OPEN),
+        ([18], [5, 6, 7], "-"),
+    ],
+)
+def test_verdict(higher, lower, verdict):
+    assert verdicts.verdict(claim(higher, lower)) == verdict
+
+
+def test_the_table_says_the_difference_its_test_and_the_power():
+    shown = verdicts.claims_table(
+        "t", [claim([18, 18, 17, 18, 18], [9, 12, 7, 10, 8]), claim([], [])]
+    )
+    row = dict(zip(shown.header, shown.rows[0], strict=True))
+    assert row["seeds"] == "5, 5"
+    assert row["difference"] == "8.6"
+    assert row["exact p"] == f"{2 / 252:.3f}"
+    assert row["verdict"] == REPRODUCED
+    # d = 2.02 at five against five, times the pooled deviation of 1.4.
+    assert float(row["detectable"]) == pytest.approx(2.02 * 1.41, abs=0.1)
+    assert shown.rows[1] == ["deeper", "0, 0", *["-"] * 6]
