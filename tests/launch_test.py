@@ -13,6 +13,14 @@ LAUNCH = pathlib.Path(__file__).parents[1] / "launch"
 GOLDEN = pathlib.Path(__file__).parent / "data" / "launch"
 JOB = ["--", "--config=configs/lchain4.py:imagenet2012", "--config.space.nodes=(9, 9)"]
 BUCKET_JOB = [*JOB, "--workdir=/mnt/bucket/run"]
+SWEEP = ["--", "claims", "--workdir=/shared/runs", "--only=IF-NAS;w/o IF"]
+# The third of four jobs, which begin at 3.
+ARRAY = {
+    "SLURM_ARRAY_JOB_ID": "7",
+    "SLURM_ARRAY_TASK_ID": "5",
+    "SLURM_ARRAY_TASK_MIN": "3",
+    "SLURM_ARRAY_TASK_COUNT": "4",
+}
 POD = ["--project=p", "--zone=z", "--name=pod", "--poll=0"]
 TYPE = ["--type=v5litepod-64", "--runtime=v2-alpha-tpuv5-lite"]
 
@@ -119,9 +127,10 @@ def launch(script, *arguments, **environment):
     )
 
 
-def start(script, *arguments):
+def start(script, *arguments, **environment):
     return subprocess.Popen(
         [LAUNCH / script, *arguments],
+        env={**os.environ, **environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -196,6 +205,8 @@ def test_dry_run_prints_the_commands_and_runs_none(golden, script, arguments, fa
         ("gpus.sh", ["--workdir=x", *JOB], "'--workdir=x' is no option"),
         ("slurm.sh", ["--python=sh"], "give them after --"),
         ("slurm.sh", JOB, "submit it with sbatch"),
+        ("sweep_slurm.sh", [], "give them after --"),
+        ("sweep_slurm.sh", SWEEP, "this is no job array"),
     ],
 )
 def test_what_is_missing_or_wrong_is_refused(script, arguments, sentence, fake):
@@ -205,7 +216,9 @@ def test_what_is_missing_or_wrong_is_refused(script, arguments, sentence, fake):
     assert not lines(fake / "calls")
 
 
-@pytest.mark.parametrize("script", ["tpu_pod.sh", "gpus.sh", "slurm.sh"])
+@pytest.mark.parametrize(
+    "script", ["tpu_pod.sh", "gpus.sh", "slurm.sh", "sweep_slurm.sh"]
+)
 def test_help_is_the_header(script):
     done = launch(script, "--help")
     assert done.returncode == 0 and "--dry-run" in done.stdout
@@ -270,6 +283,38 @@ def test_slurm_goes_back_into_the_queue_after_75(codes, count, code, calls, fake
     )
     assert done.returncode == code
     assert lines(fake / "calls") == calls
+
+
+def test_a_part_of_a_sweep_is_that_of_its_job_in_the_array(fake):
+    done = launch("sweep_slurm.sh", "--dry-run", *SWEEP, **ARRAY)
+    assert (done.stderr, done.returncode) == ("", 0)
+    assert done.stdout == (GOLDEN / "sweep_slurm.txt").read_text()
+
+
+@pytest.mark.parametrize(
+    ("codes", "code", "calls"),
+    [("75\n", 75, ["requeue 7_5"]), ("2\n", 2, []), ("0\n", 0, [])],
+)
+def test_a_part_goes_back_into_the_queue_after_75(codes, code, calls, fake):
+    (fake / "codes").write_text(codes)
+    python = f"--python={fake / 'bin' / 'python'}"
+    done = launch("sweep_slurm.sh", python, *SWEEP, **ARRAY)
+    assert done.returncode == code
+    assert lines(fake / "calls") == calls
+    job = f"-m ifnas_jax.experiments {' '.join(SWEEP[1:])} --part=3/4"
+    assert lines(fake / "runs.0") == [job]
+
+
+def test_a_part_that_is_told_to_stop_saves_and_goes_back_into_the_queue(fake):
+    (fake / "codes").write_text("hang\n")
+    python = f"--python={fake / 'bin' / 'python'}"
+    script = start("sweep_slurm.sh", python, *SWEEP, **ARRAY)
+    wait_for(fake / "runs.0")
+    script.send_signal(signal.SIGTERM)
+    output, _ = script.communicate(timeout=30)
+    assert "saved" in output
+    assert script.returncode == 75
+    assert lines(fake / "calls") == ["requeue 7_5"]
 
 
 NEW = ["create", "install", "start"]

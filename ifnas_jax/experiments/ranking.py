@@ -18,12 +18,14 @@ from scipy import stats
 
 from ifnas_jax import jobs, main, statistics, training
 from ifnas_jax.architecture.masks import whole
+from ifnas_jax.errors import PreemptedError
 from ifnas_jax.experiments import claims
 from ifnas_jax.experiments.cells import Place
 from ifnas_jax.experiments.networks import one_input_each
 from ifnas_jax.experiments.settings import SEARCH, STUDY, Cell, Setting
 from ifnas_jax.experiments.tables import Table, number, probability, spread
 from ifnas_jax.report.progress import Progress
+from ifnas_jax.runtime import distributed
 from ifnas_jax.runtime.checkpoint import Checkpoints
 from ifnas_jax.search import make, resume, step
 
@@ -79,6 +81,8 @@ def study(cell: Cell, place: Place, search: Setting, drawn: Setting) -> dict[str
             masks = whole(tuple(kept), learned=False)
             accuracies.append(round(float(evaluate(state, masks)), 4))
             progress.update(draw + 1)
+            if distributed.preempted():
+                raise PreemptedError
     return {"accuracies": accuracies}
 
 

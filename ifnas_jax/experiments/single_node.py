@@ -19,11 +19,13 @@ from ml_collections import ConfigDict
 from ifnas_jax import config as config_lib
 from ifnas_jax import jobs, training
 from ifnas_jax.architecture import masks
+from ifnas_jax.errors import PreemptedError
 from ifnas_jax.experiments.cells import Place
 from ifnas_jax.experiments.settings import STUDY, Cell, Setting
 from ifnas_jax.experiments.tables import Table, number, spread
 from ifnas_jax.experiments.verdicts import Claim, claims_table
 from ifnas_jax.report.progress import Progress
+from ifnas_jax.runtime import distributed
 from ifnas_jax.search.make import make_search
 from ifnas_jax.search.step import initial_state, make_batches, make_step
 from ifnas_jax.spaces.graph import Edge, Space
@@ -93,6 +95,8 @@ def study(cell: Cell, place: Place, added: Sequence[Edge]) -> dict[str, Any]:
             for count in range(1, total + 1):
                 state, _ = step(state, step_masks, mu, next(batches))
                 progress.update(count)
+                if distributed.preempted():
+                    raise PreemptedError
                 if count % every == 0 or count == total:
                     rows.append({"step": count, "gates": _gates(state)})
     finally:
