@@ -34,7 +34,7 @@ NAMES = (
 )
 
 
-def run(argv: Sequence[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line.
 
     Returns:
@@ -42,15 +42,21 @@ def run(argv: Sequence[str] | None = None) -> int:
     """
     arguments, overrides = _parse(argv)
     signal.signal(signal.SIGTERM, one_run.stop)
+    if arguments.minutes > 0:
+        # As if somebody had asked for it.
+        signal.signal(signal.SIGALRM, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
+        signal.setitimer(signal.ITIMER_REAL, 60 * arguments.minutes)
     try:
         _run(arguments, overrides, list(sys.argv[1:] if argv is None else argv))
     except InputError as error:
         print(f"experiments: {error}", file=sys.stderr)
         return 2
     except PreemptedError:
+        why = "stopped by SIGTERM"
+        if arguments.minutes:
+            why += f", or after --minutes={arguments.minutes:g}"
         print(
-            "experiments: stopped by SIGTERM; the same command goes on from here.",
-            file=sys.stderr,
+            f"experiments: {why}; the same command goes on from here.", file=sys.stderr
         )
         return 75
     except (StorageError, OSError) as error:
@@ -67,8 +73,8 @@ def _parse(argv: Sequence[str] | None) -> tuple[Namespace, list[str]]:
     add(
         "--scale",
         default="proxy",
-        choices=("proxy", "paper"),
-        help="proxy: small enough for two cores; paper: as the paper has it",
+        choices=("proxy", "gpu", "paper"),
+        help="proxy: for two cores; gpu: for one GPU; paper: as the paper has it",
     )
     add("--seeds", type=int, default=None, metavar="N", help="how many; default: 5, "
         "or as many as the paper has")  # fmt: skip
@@ -82,6 +88,8 @@ def _parse(argv: Sequence[str] | None) -> tuple[Namespace, list[str]]:
     add("--cores", type=int, default=1, metavar="N", help="of a task of the engine")
     add("--cells", default="", metavar="DIR", help="of small result files; default: "
         "DIR/cells")  # fmt: skip
+    add("--minutes", type=float, default=0.0, metavar="N", help="save and stop then; "
+        "the same command goes on")  # fmt: skip
     add("--show", action="store_true", help="run nothing; show what is done")
     return parser.parse_known_args(argv)
 
@@ -140,4 +148,4 @@ def _chosen(settings, labels: Sequence[str]):
 
 
 if __name__ == "__main__":
-    sys.exit(command.run("experiments", run))
+    sys.exit(command.run("experiments", main))

@@ -115,7 +115,7 @@ def _write(
         "dataset": cell.setting.config.dataset.name,
         "changes": cell.setting.changes,
         **told,
-        # Of this start, everything included.
+        # Of the last start, everything included.
         "seconds": round(seconds, 1),
         "machine": machine(),
     }

@@ -18,7 +18,7 @@ _CELLS = {"space_D": "darts_space", "space_G": "goldnas_space"}
 
 def settings(base) -> list[Setting]:
     """Every space with every way."""
-    fields = {} if runs.is_proxy(base) else {"retrain__epochs": 100}
+    fields = {"retrain__epochs": 100} if runs.is_paper(base) else {}
     cells = [
         runs.cells_setting(
             base, f"{name}, {runs.NAMES[method]}", space, method, **fields

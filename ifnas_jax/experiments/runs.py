@@ -26,25 +26,30 @@ _QUICK = {
     "penalty__prune_epochs": 1.2,
     "goldnas__delta": 0.3,
 }
-# By L: nodes of the stages, of which L = 8 needs more, and the cost of their chain.
-_NODES = {4: (6, 6, 6), 6: (6, 6, 6), 8: (9, 9, 9)}
-_TARGETS = {4: 5_000_000, 6: 5_000_000, 8: 6_950_000}
+# With 6 nodes a stage, none has more than 6 precursors; and the cost of its chain.
+_EIGHT = {"space__nodes": (9, 9, 9), "target_madds": 6_950_000}
 
 
 def whole(
     base: Callable[..., ConfigDict], length: int, method: str, **fields
 ) -> ConfigDict:
-    """The config of a run in a chain space, for both scales."""
+    """The config of a run in a chain space, for every scale."""
     own: dict[str, Any] = {"space": f"lchain{length}", "method": method, **fields}
-    if is_proxy(base):
-        own |= {**_QUICK, "space__nodes": _NODES[length]}
-        own["target_madds"] = _TARGETS[length]
+    if not is_paper(base):
+        own = {**_QUICK, **own}
+    if scale_of(base) == "proxy" and length == 8:
+        own = {**_EIGHT, **own}
     return base(**own)
 
 
-def is_proxy(base: Callable[..., ConfigDict]) -> bool:
-    """Whether a base is of the proxy scale."""
-    return base.args[0] == "proxy"
+def scale_of(base: Callable[..., ConfigDict]) -> str:
+    """The scale of a base, of which experiments make their settings."""
+    return base.args[0]
+
+
+def is_paper(base: Callable[..., ConfigDict]) -> bool:
+    """Whether that is the paper's."""
+    return scale_of(base) == "paper"
 
 
 def chain_setting(base, length: int, method: str, **fields) -> Setting:
@@ -92,23 +97,12 @@ def _row(results: Results, label: str, what: str) -> list[str]:
 def cells_setting(base, label: str, space: str, method: str, **fields) -> Setting:
     """A method in a space of cells."""
     own: dict[str, Any] = {"space": space, "method": method, **fields}
-    if is_proxy(base):
-        own = {**_QUICK, **_CELLS[space], **own}
+    if not is_paper(base):
+        target = _CELL_TARGETS[scale_of(base)]
+        own = {**_QUICK, **_CELLS, "target_madds": target, **own}
     return Setting(label, base(**own))
 
 
-# Few small cells: a network of 20 of them is no proxy for two cores.
-_CELLS = {
-    "darts_space": {
-        "space__nodes": (4,),
-        "macro__search_cells": 3,
-        "macro__cells": 3,
-        "target_madds": 5_000_000,
-    },
-    "goldnas_space": {
-        "space__nodes": (4,),
-        "macro__search_cells": 3,
-        "macro__cells": 3,
-        "target_madds": 5_000_000,
-    },
-}
+# Few cells: a network of 20 of them is no proxy. By scale, the cost of a plain one.
+_CELLS = {"space__nodes": (4,), "macro__search_cells": 3, "macro__cells": 3}
+_CELL_TARGETS = {"proxy": 5_000_000, "gpu": 18_000_000}

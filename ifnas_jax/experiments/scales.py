@@ -1,4 +1,7 @@
-"""The configs of experiments: at the paper's scale, or at one for two cores."""
+"""The configs of experiments: at the paper's scale, or at ones for less.
+
+proxy is for two cores, gpu for one GPU and minutes; both are of CIFAR-10's size.
+"""
 
 from argparse import Namespace
 from collections.abc import Sequence
@@ -12,7 +15,7 @@ from ifnas_jax.config.validation import validate
 from ifnas_jax.errors import InputError
 
 # The data set of each scale, if an experiment has no other.
-DATA = {"proxy": "cifar10", "paper": "imagenet2012"}
+DATA = {"proxy": "cifar10", "gpu": "cifar10", "paper": "imagenet2012"}
 SCALES = tuple(DATA)
 
 # Of the space, the data set and the schedule, at proxy scale. Images of 32 pixels,
@@ -44,6 +47,15 @@ PROXY: dict[str, Any] = {
     "retrain.test_every": 1000,
     "tensorboard": False,
 }
+# The same with the paper's stages and search width, for one GPU.
+GPU: dict[str, Any] = {
+    **PROXY,
+    "space.nodes": (18, 20, 18),
+    "macro.search_width": 16,
+    "macro.width": 16,
+    "target_madds": 42_500_000,
+}
+_FIELDS: dict[str, dict[str, Any]] = {"proxy": PROXY, "gpu": GPU, "paper": {}}
 
 
 def base(
@@ -74,7 +86,7 @@ def base(
     config = load_config(f"configs/{space}.py:{dataset or default}", overrides)
     named = {text.partition("=")[0].lstrip("-") for text in overrides}
     own = {field.replace("__", "."): value for field, value in fields.items()}
-    for field, value in {**(PROXY if scale == "proxy" else {}), **own}.items():
+    for field, value in {**_FIELDS[scale], **own}.items():
         if f"config.{field}" not in named:
             _set(config, field, value)
     if data_dir:

@@ -20,6 +20,7 @@ from ifnas_jax import config as config_lib
 from ifnas_jax import jobs, training
 from ifnas_jax.architecture import masks
 from ifnas_jax.errors import PreemptedError
+from ifnas_jax.experiments import runs
 from ifnas_jax.experiments.cells import Place
 from ifnas_jax.experiments.settings import STUDY, Cell, Setting
 from ifnas_jax.experiments.tables import Table, number, spread
@@ -34,7 +35,7 @@ NODE, CANDIDATES, STAGE = 8, (1, 3, 6), 1
 ADDED = ((), ((3, 7),), ((1, 4), (3, 7)), ((1, 4), (2, 6), (3, 7)))
 
 # Epochs of the weights alone, and of the gates too. The paper has 20 of the former.
-_EPOCHS = {"paper": (20.0, 20.0), "proxy": (2.0, 2.0)}
+_EPOCHS = {"paper": (20.0, 20.0), "gpu": (2.0, 2.0), "proxy": (2.0, 2.0)}
 _COLOURS = ("#440154", "#21918c", "#bddf26")
 # The smallest difference of two gates that would matter; the paper's is some 0.4.
 _MATTERS = 0.1
@@ -47,11 +48,13 @@ def label_of(added: Sequence[Edge]) -> str:
 
 def settings(base: Callable[..., ConfigDict], **fields) -> list[Setting]:
     """One for each set of connections that are added."""
-    scale = base.args[0]
+    scale = runs.scale_of(base)
     weights, gates = _EPOCHS[scale]
     if scale == "proxy":
-        # One gate's node at the paper's rate, and no more than the study needs.
-        fields |= {"space__nodes": (1, 9, 1), "search__arch_learning_rate": 0.1}
+        # No more than the study needs.
+        fields["space__nodes"] = (1, 9, 1)
+    if scale != "paper":
+        fields["search__arch_learning_rate"] = 0.1  # The paper's.
     config = base(
         space="lchain6",
         method="dnas",

@@ -93,10 +93,16 @@ def _search_populations(todo: Sequence[Cell], place: Place) -> list[Cell]:
 
 
 def consecutive(cells: Sequence[Cell]) -> list[list[Cell]]:
-    """Searches of one setting with consecutive seeds, where there are two or more."""
+    """Searches of one setting with consecutive seeds, where there are two or more.
+
+    Settings are in the order of their first cell: that of their worth.
+    """
     groups: list[list[Cell]] = []
     searches = [cell for cell in cells if cell.what == SEARCH]
-    for cell in sorted(searches, key=lambda x: (x.setting.name, x.seed)):
+    worth = {}
+    for cell in searches:
+        worth.setdefault(cell.setting.name, len(worth))
+    for cell in sorted(searches, key=lambda x: (worth[x.setting.name], x.seed)):
         last = groups[-1][-1] if groups else None
         if last and (last.setting.name, last.seed + 1) == (
             cell.setting.name,

@@ -7,7 +7,7 @@ _METHODS = ("random", "darts", "goldnas", "ifnas")
 
 def settings(base):
     """Each method in each space; GOLD-NAS prunes until one edge a node is left."""
-    fields = {} if runs.is_proxy(base) else {"retrain__epochs": 100}
+    fields = {"retrain__epochs": 100} if runs.is_paper(base) else {}
     return [
         runs.chain_setting(base, length, method, derive="keep1", **fields)
         for length in runs.CHAINS

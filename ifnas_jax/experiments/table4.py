@@ -20,7 +20,7 @@ _SETTINGS = {
 
 def settings(base) -> list[Setting]:
     """With and without, and two controls that the paper has not."""
-    if runs.is_proxy(base):
+    if not runs.is_paper(base):
         return [
             claims.searched(base, label, trained=("target",), **fields)
             for label, fields in _SETTINGS.items()

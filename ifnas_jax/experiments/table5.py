@@ -17,7 +17,7 @@ def settings(base) -> list[Setting]:
     for count in range(4):
         fields = {"sampling__interleaved": count} if count else {}
         label = f"{count} interleaved"
-        if runs.is_proxy(base):
+        if not runs.is_paper(base):
             own = claims.searched(base, label, trained=("target",), **fields)
         else:
             own = Setting(label, base(of_paper="imagenet100", **fields))

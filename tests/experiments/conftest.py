@@ -42,7 +42,7 @@ def swept(once, sweep_flags):
 
     def fill(path):
         flags = sweep_flags("table4", path / "sweep", "--seeds=1", "--only=w/ IF")
-        assert command.run(flags) == 0
+        assert command.main(flags) == 0
 
     return once("swept", fill) / "sweep"
 

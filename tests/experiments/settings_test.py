@@ -2,8 +2,11 @@
 
 import functools
 import importlib
+import pathlib
+import re
 
 import pytest
+from documented import blocks
 
 from ifnas_jax import config as config_lib
 from ifnas_jax.errors import InputError
@@ -11,8 +14,10 @@ from ifnas_jax.experiments import scales
 from ifnas_jax.experiments.__main__ import NAMES
 from ifnas_jax.experiments.settings import Setting, cells_of
 
+ROOT = pathlib.Path(__file__).parents[2]
 PAPER = functools.partial(scales.base, "paper", "", "", ())
 PROXY = functools.partial(scales.base, "proxy", "", "", ())
+GPU = functools.partial(scales.base, "gpu", "", "", ())
 
 # FACTS, sections 1, 4, 5 and 7: of every run on ImageNet.
 FACTS = {
@@ -131,7 +136,7 @@ def test_one_node_has_the_papers_warm_up():
     assert _module("figure8").PAPER_SEEDS == 4
 
 
-@pytest.mark.parametrize("base", [PAPER, PROXY])
+@pytest.mark.parametrize("base", [PAPER, GPU, PROXY])
 @pytest.mark.parametrize("name", NAMES)
 def test_every_setting_of_every_experiment_is_valid_and_is_one_of_a_kind(name, base):
     """`base` validates; labels are in tables, names on the disk."""
@@ -171,3 +176,20 @@ def test_cells_of_a_setting_are_its_search_and_what_is_trained():
 
 def _kwargs(own):
     return {name.replace(".", "__"): value for name, value in own.items()}
+
+
+def test_the_page_of_experiments_names_all_and_its_example_runs(
+    tmp_path, monkeypatch, capsys
+):
+    page = (ROOT / "docs/experiments.md").read_text("utf-8")
+    named = re.findall(
+        r"`((?:table|figure)\d|[a-z]+)`",
+        "\n".join(
+            line.split("|")[1] for line in page.splitlines() if line.startswith("| `")
+        ),
+    )
+    assert sorted(named) == sorted(NAMES)
+    ((_, code),) = blocks("docs/experiments.md", "python")
+    monkeypatch.chdir(tmp_path)
+    exec(compile(code, "example", "exec"), {})
+    assert capsys.readouterr().out == "22 units, 42 cells\n42 not run yet\n"

@@ -147,7 +147,7 @@ def test_a_table_from_the_search_to_the_page(swept, capsys, sweep_flags):
     assert "data: mnist5k; scale: proxy; seeds: 0" in page
     # Shown again, nothing is run; what there is not is said.
     flags = sweep_flags("table4", swept, "--seeds=2", "--show")
-    assert command.run(flags) == 0
+    assert command.main(flags) == 0
     assert "NOT RUN YET: 14 cells" in capsys.readouterr().out
 
 
@@ -181,7 +181,7 @@ def test_searches_as_one_program_leave_the_same_cells(swept, sweep_flags, tmp_pa
     ],
 )
 def test_bad_input_is_one_sentence(more, words, sweep_flags, tmp_path, capsys):
-    assert command.run(sweep_flags("table4", tmp_path / "w", *more)) == 2
+    assert command.main(sweep_flags("table4", tmp_path / "w", *more)) == 2
     error = capsys.readouterr().err
     assert words in error
     assert error.startswith("experiments: ")
