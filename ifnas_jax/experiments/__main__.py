@@ -133,7 +133,7 @@ def _run(arguments: Namespace, overrides: Sequence[str], argv: Sequence[str]) ->
     lines = outputs.provenance(results, data, told, left)
     tables, figures = experiment.tables(results), experiment.figures(results)
     outputs.show(tables, lines)
-    raw = {"experiment": arguments.name, "scale": arguments.scale, "about": lines}
+    raw = {"experiment": arguments.name, "about": lines, "cells": rows}
     folder = os.path.join(workdir, "results")
     written = outputs.write(folder, arguments.name, tables, figures, lines, raw)
     print("\n" + "\n".join(["written:", *(f"  {path}" for path in written)]))
