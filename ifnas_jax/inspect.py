@@ -46,7 +46,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = make_parser("ifnas_jax.inspect", __doc__)
     parser.add_argument(
         "--config",
-        metavar="FILE.py[:DATASET]",
+        metavar="NAME[:DATASET]",
         help="a config, whose search space to describe",
     )
     parser.add_argument(

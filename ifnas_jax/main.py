@@ -1,6 +1,6 @@
 """Searches an architecture, retrains it and tests it.
 
-    python -m ifnas_jax.main --config=configs/lchain4.py:mnist5k --workdir=runs/first
+    python -m ifnas_jax.main --config=lchain4:mnist5k --workdir=runs/first
 
 Any field of the config can be set: --config.search.batch_size=64. Started again with
 the same workdir, a run goes on where it was, or says that it is done.
@@ -53,8 +53,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--config",
         required=True,
-        metavar="FILE.py[:DATASET]",
-        help="what to do, and on which data set (default: imagenet2012)",
+        metavar="NAME[:DATASET]",
+        help="of configs/, or a file; and on which data set (default: imagenet2012)",
     )
     parser.add_argument(
         "--workdir",

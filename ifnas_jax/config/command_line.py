@@ -1,4 +1,4 @@
-"""Command lines: `--config=FILE.py[:DATASET]` and overrides `--config.FIELD=VALUE`."""
+"""Command lines: `--config=NAME[:DATASET]` and overrides `--config.FIELD=VALUE`."""
 
 import ast
 import decimal
@@ -18,11 +18,15 @@ from ifnas_jax.errors import InputError
 from ifnas_jax.methods import group_of, traits
 from ifnas_jax.own import is_own
 
+# Those that were installed.
+_CONFIGS = pathlib.Path(__file__).parents[1] / "configs"
+
 
 def load_config(argument: str, overrides: Sequence[str] = ()) -> ConfigDict:
-    """The config of `FILE.py[:ARG]`, with `--config.FIELD=VALUE` applied.
+    """The config of `NAME[:ARG]` or `FILE.py[:ARG]`, with the overrides applied.
 
-    Where there is no file `configs/NAME.py`, the one that was installed is meant.
+    A name is that of an installed config, as "lchain4". So is `configs/NAME.py` where
+    there is no such file.
 
     Raises:
       InputError: there is no such file, or an override is not of the config.
@@ -35,12 +39,12 @@ def load_config(argument: str, overrides: Sequence[str] = ()) -> ConfigDict:
             f"--config is {path!r}, but a config is Python, which is read from "
             "folders only; copy it into one, and name that."
         )
-    installed = pathlib.Path(__file__).parents[1] / path
-    if os.path.dirname(path) == "configs" and not os.path.isfile(path):
-        path = str(installed) if installed.is_file() else path
+    path = _found(path)
     if not os.path.isfile(path):
+        names = ", ".join(sorted(file.stem for file in _CONFIGS.glob("*.py")))
         raise InputError(
-            f"config {path!r} is no file; name one such as those in configs/."
+            f"config {path!r} is no file; name one such as those in configs/, or say "
+            f"which of those is meant: {names}."
         )
     try:
         storage.read_bytes(path, storage.SMALL)
@@ -67,6 +71,16 @@ def load_config(argument: str, overrides: Sequence[str] = ()) -> ConfigDict:
         shown = [text if text.isprintable() else repr(text) for text in unknown]
         raise InputError(f"unknown arguments: {' '.join(shown)}.")
     return values.config
+
+
+def _found(path: str) -> str:
+    """The file that is meant: one that is there, or that was installed."""
+    named = re.fullmatch(r"\w+", path)
+    in_configs = os.path.dirname(path) == "configs" and not os.path.isfile(path)
+    if named or in_configs:
+        file = _CONFIGS / (f"{path}.py" if named else os.path.basename(path))
+        return str(file) if file.is_file() else path
+    return path
 
 
 def _get_config(path: str, rest: Sequence[str]) -> ConfigDict:

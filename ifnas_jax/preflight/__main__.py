@@ -84,7 +84,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = make_parser("ifnas_jax.preflight", __doc__)
     parser.add_argument(
-        "--config", required=True, metavar="FILE.py[:DATASET]", help="what would run"
+        "--config", required=True, metavar="NAME[:DATASET]", help="what would run"
     )
     parser.add_argument(
         "--topology",

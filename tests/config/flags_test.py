@@ -12,6 +12,15 @@ def test_the_argument_names_file_and_data_set():
     assert load_config(f"{CONFIG}:mnist5k").dataset.name == "mnist5k"
 
 
+def test_a_config_that_was_installed_goes_by_its_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for argument in ("lchain6", "configs/lchain6.py"):
+        assert load_config(argument).space.num_precursors == 6
+    assert load_config("lchain6:mnist5k") == load_config("configs/lchain6.py:mnist5k")
+    with pytest.raises(InputError, match=r"'lchain5' is no file; .* lchain4, lchain6"):
+        load_config("lchain5:mnist5k")
+
+
 @pytest.mark.parametrize(
     ("overrides", "field", "value"),
     [
