@@ -39,10 +39,11 @@ def open_data(config: ConfigDict, resumed: bool):
     return opened[0]
 
 
-def make_search(config: ConfigDict, dataset, workdir: Workdir):
+def make_search(config: ConfigDict, dataset, workdir: Workdir, network=None):
     """Makes the search, if it is asked for; refuses what can't be run.
 
-    After this a run is refused by nothing but what happens to it.
+    After this a run is refused by nothing but what happens to it. `network` is an
+    architecture to train, if there is one in place of a search.
 
     Raises:
       InputError: a job can't be run.
@@ -56,7 +57,7 @@ def make_search(config: ConfigDict, dataset, workdir: Workdir):
     if "retrain" in config.jobs:
         from ifnas_jax.retrain.check import check
 
-        check(config, dataset, workdir)
+        check(config, dataset, workdir, network)
     return job
 
 
@@ -110,6 +111,7 @@ def run_one(
     workdir: Workdir,
     versions: Mapping[str, str],
     claim: Callable[[], None],
+    network=None,
 ) -> None:
     """Runs all of them.
 
@@ -120,10 +122,11 @@ def run_one(
       versions: of `result.versions`.
       claim: takes the workdir; called by the first process, when nothing is refused
         any more.
+      network: an architecture to train, which claiming puts in its place.
     """
     from ifnas_jax.runtime import distributed
 
-    job = distributed.together(lambda: make_search(config, dataset, workdir))
+    job = distributed.together(lambda: make_search(config, dataset, workdir, network))
     distributed.from_primary(claim)
     run_search(job, dataset, workdir)
     run_retraining(config, dataset, workdir)

@@ -7,6 +7,7 @@ the same workdir, a run goes on where it was, or says that it is done.
 """
 
 import contextlib
+import functools
 import os
 import signal
 import sys
@@ -27,7 +28,7 @@ from ifnas_jax.errors import (
     StorageError,
     UnmetError,
 )
-from ifnas_jax.run import begin, result
+from ifnas_jax.run import begin, given, result
 from ifnas_jax.run.lock import Lock
 from ifnas_jax.run.workdir import Workdir
 from ifnas_jax.runtime import tpu
@@ -62,6 +63,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         metavar="DIR",
         help="where the run keeps everything that it writes",
     )
+    parser.add_argument(
+        "--architecture",
+        metavar="FILE",
+        help="train this architecture.json, at the config's sizes; search nothing",
+    )
     add_flags(parser)
     arguments, overrides = parser.parse_known_args(argv)
     signal.signal(signal.SIGTERM, stop)
@@ -73,7 +79,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         check_overrides(config, load_config(arguments.config))
         if _epochs(config) >= _LONG:
             keep_freed_memory()
-        run(config, arguments.workdir, cluster)
+        run(config, arguments.workdir, cluster, arguments.architecture)
     except (InputError, DivergedError, StorageError, OSError) as error:
         code, message = _EXIT.get(type(error), 4), describe(error)
     except PreemptedError as error:
@@ -123,33 +129,41 @@ def describe(error: Exception) -> str:
     )
 
 
-def run(config: ConfigDict, workdir: str, cluster: Cluster | None = None) -> None:
+def run(
+    config: ConfigDict,
+    workdir: str,
+    cluster: Cluster | None = None,
+    architecture: str | None = None,
+) -> None:
     """Runs the jobs of a config in a workdir, those that are not done yet.
 
     Args:
       config: as a user gives it.
       workdir: read and written by the first process alone.
       cluster: the processes that share the run; None: this one is alone.
+      architecture: the path of one to train, in place of a search.
 
     Raises:
-      InputError: the config, the data set or the workdir can't be used.
+      InputError: the config, the architecture, the data or the workdir can't be used.
       DivergedError: the loss is not finite.
       StorageError, OSError: the workdir or the data can't be used any more, or the
         processes can't be connected.
       PreemptedError: SIGTERM came, and everything is saved.
     """
     workdir = Workdir(storage.named("--workdir", workdir, checkpoints=True))
+    network = given.adopt(config, architecture) if architecture else None
     validate(config)
     stored, done = begin.look(config, workdir, cluster)
     begin.settle(config, stored, workdir, cluster)
     if done:
         if begin.is_first(cluster):
+            if network:
+                given.check_same(given.sized(network, config), workdir)
             if result.is_unreported(workdir):
                 jobs.report(workdir)
             _show(config, workdir, "is done already")
         return
     # JAX and the data libraries are imported only when there is work to do.
-    from ifnas_jax import training
     from ifnas_jax.runtime import devices, distributed
 
     devices.check()
@@ -157,6 +171,27 @@ def run(config: ConfigDict, workdir: str, cluster: Cluster | None = None) -> Non
     if begin.is_first(cluster) or storage.exists(workdir.path):
         _keep_compiled(workdir)
     dataset = jobs.open_data(config, resumed=stored is not None)
+    _fill_in(config, dataset)
+    begin.check_alike(config, versions)
+    network = given.sized(network, config) if network else None
+    lock = Lock(workdir)
+    claim = functools.partial(begin.claim, config, workdir, stored, lock, network)
+    try:
+        if config.seeds > 1:
+            population.run_all(config, dataset, workdir, versions, claim)
+        else:
+            jobs.run_one(config, dataset, workdir, versions, claim, network)
+        if begin.is_first(cluster):
+            _show(config, workdir, "is done")
+        distributed.barrier("the run is done")
+    finally:
+        lock.release()
+
+
+def _fill_in(config: ConfigDict, dataset) -> None:
+    """What only the data set and the devices know."""
+    from ifnas_jax import training
+
     config.dataset.num_classes = dataset.num_classes
     config.dataset.classes = dataset.classes
     config.dataset.contents = dataset.contents
@@ -164,20 +199,6 @@ def run(config: ConfigDict, workdir: str, cluster: Cluster | None = None) -> Non
     config.dtype = training.compute_dtype(config).name
     config.lanes = training.lanes_of(config)
     config.search.skipping = training.skipping_of(config)
-    begin.check_alike(config, versions)
-    run = population.run_all if config.seeds > 1 else jobs.run_one
-    lock = Lock(workdir)
-    try:
-
-        def claim():
-            begin.claim(config, workdir, stored, lock)
-
-        run(config, dataset, workdir, versions, claim)
-        if begin.is_first(cluster):
-            _show(config, workdir, "is done")
-        distributed.barrier("the run is done")
-    finally:
-        lock.release()
 
 
 def _show(config: ConfigDict, workdir: Workdir, state: str) -> None:

@@ -95,6 +95,42 @@ BAD = {
 }
 
 
+def test_a_network_that_is_given_is_trained_longer_and_wider(
+    finished, tiny_flags, tmp_path, capsys
+):
+    """In a config of other nodes and another number of precursors: those are its."""
+    found = finished[0] / "search" / "architecture.json"
+    changes = {"space.nodes": "(2, 2, 2)", "space.num_precursors": 4}
+    changes |= {"macro.width": 6, "retrain.epochs": 4, "retrain.final_epochs": 1}
+    workdir = tmp_path / "wider"
+    flags = [*tiny_flags(workdir, **changes), f"--architecture={found}"]
+    assert main.main(flags) == 0
+    before, after = map(
+        architecture.load, (found, workdir / "search" / "architecture.json")
+    )
+    assert after.macro.width == 6
+    assert [own.edges for own in after.stages] == [own.edges for own in before.stages]
+    result = files.read_json(workdir / "result.json")
+    assert (result["target_met_by"], result["search_seconds"]) == (None, None)
+    assert result["madds"] == after.cost().madds > before.cost().madds
+    assert 0 < result["top1"] <= 1
+    # Done already; and another one is refused, by a run that is done too.
+    assert main.main(flags) == 0
+    other = tmp_path / "other.json"
+    masked = [own.kept(before.space.operators) for own in before.stages]
+    masked[1][:] = False
+    masked[1][:, 0] = True
+    architecture.from_kept(before.space, masked, before.macro).save(other)
+    assert main.main([*flags[:-1], f"--architecture={other}"]) == 2
+    assert "is another network, or has other sizes" in capsys.readouterr().err
+    for more, words in (
+        (["--config.seeds=2"], "seeds is 2, but --architecture names one network"),
+        (["--config.retrain.batch_size=0"], "retrain.batch_size is 0"),
+    ):
+        assert main.main([*flags, *more]) == 2
+        assert words in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("case", BAD)
 def test_bad_input_is_one_sentence_before_anything_compiles(
     case, tiny_flags, tmp_path, capsys, monkeypatch

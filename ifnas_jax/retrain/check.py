@@ -13,13 +13,19 @@ from ifnas_jax.run.workdir import Workdir
 from ifnas_jax.runtime import distributed
 
 
-def check(config: ConfigDict, dataset: Dataset, workdir: Workdir) -> None:
+def check(
+    config: ConfigDict,
+    dataset: Dataset,
+    workdir: Workdir,
+    network: Architecture | None = None,
+) -> None:
     """Refuses what the data, the devices or the workdir's architecture don't allow.
 
     Args:
       config: resolved, and checked by `validate`.
       dataset: opened.
       workdir: of the run; only read.
+      network: to train, if it is not in the workdir yet.
 
     Raises:
       InputError: the devices don't divide a batch, there are too many steps, the
@@ -31,6 +37,9 @@ def check(config: ConfigDict, dataset: Dataset, workdir: Workdir) -> None:
     distributed.check_batch("retrain", config.retrain)
     retrain_steps(config, len(dataset.train) + len(dataset.valid))
     path = workdir.search.architecture
+    if network is not None:
+        check_architecture(config, network, "--architecture")
+        return
     given = "search" not in config.jobs or storage.exists(path)
     if given and distributed.is_primary():
         check_architecture(config, load(path), path)

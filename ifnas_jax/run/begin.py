@@ -9,9 +9,10 @@ from ml_collections import ConfigDict
 
 from ifnas_jax import config as config_lib
 from ifnas_jax import files, storage
+from ifnas_jax.architecture import Architecture
 from ifnas_jax.config.validation import check_budget
 from ifnas_jax.errors import InputError, StorageError
-from ifnas_jax.run import population, result
+from ifnas_jax.run import given, population, result
 from ifnas_jax.run.lock import Lock
 from ifnas_jax.run.workdir import Workdir
 from ifnas_jax.runtime.cluster import Cluster
@@ -79,14 +80,23 @@ def check_alike(config: ConfigDict, versions: dict[str, str]) -> None:
 
 
 def claim(
-    config: ConfigDict, workdir: Workdir, stored: dict[str, Any] | None, lock: Lock
+    config: ConfigDict,
+    workdir: Workdir,
+    stored: dict[str, Any] | None,
+    lock: Lock,
+    network: Architecture | None = None,
 ) -> None:
     """Takes the workdir, and writes `config.json`, if it is as `look` found it.
 
+    Then writes the architecture that is given to train, if there is one.
+
     Raises:
-      InputError: another run has it, or had it since then; or it can't be written.
+      InputError: another run has it, or had it since then; or it can't be written, or
+        has another architecture.
       StorageError: it can't be written any more.
     """
+    if network is not None:
+        given.check_same(network, workdir)
     try:
         storage.make_folder(workdir.path)
         lock.take()
@@ -96,6 +106,8 @@ def claim(
                 "the command."
             )
         storage.write_text(workdir.config, config_lib.to_json(config))
+        if network is not None:
+            given.put(network, workdir)
     except OSError as error:
         what = f"--workdir {workdir!r} cannot be written ({error.strerror}); "
         if stored is not None:
