@@ -118,17 +118,17 @@ def _as_object(runs: Sequence[Run]) -> dict[str, Any]:
         own = {"label": group.label, "runs": len(group.runs), "columns": {}}
         for column in comparison.COLUMNS:
             mean = statistics.mean_of(comparison.values_of(group, column))
-            own["columns"][column.name] = mean._asdict()
+            own["columns"][column.key] = mean._asdict()
             found = comparison.difference(groups[0], group, column)
             if group is not groups[0] and found is not None:
-                own["columns"][column.name]["against_first"] = found._asdict()
+                own["columns"][column.key]["against_first"] = found._asdict()
         told.append(own)
     rows = list(map(_row, runs, comparison.names_of(runs)))
     return {"runs": rows, "groups": told}
 
 
 def _row(run: Run, name: str) -> dict[str, Any]:
-    values = {column.name: column.value(run) for column in comparison.COLUMNS}
+    values = {column.key: column.value(run) for column in comparison.COLUMNS}
     about = {"run": name, "method": run.config["method"], "seed": run.config["seed"]}
     return {**about, "space": space_name(run.space), "state": run.state, **values}
 

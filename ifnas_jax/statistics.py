@@ -4,6 +4,7 @@ Seeds are few, so intervals are Student's and tests enumerate permutations. SciP
 the work; it takes a while to import, so only who needs these imports this.
 """
 
+import itertools
 import math
 import statistics
 from collections.abc import Sequence
@@ -14,9 +15,9 @@ from scipy import optimize, stats
 
 LEVEL, POWER = 0.05, 0.8
 
-# Beyond so many permutations a random sample of them, always the same, takes their
+# Beyond so many permutations a random sample of fewer, always the same, takes their
 # place.
-_MOST = 200_000
+MOST, _SAMPLE = 200_000, 20_000
 
 
 class Mean(NamedTuple):
@@ -42,17 +43,17 @@ class Difference(NamedTuple):
       mean: the difference of their means.
       low: the lower end of its 95 % interval (Welch's).
       high: the upper end.
-      p: of the two-sided permutation test; exact, unless there are over 200,000
+      p: of the two-sided permutation test; exact, unless there are over `MOST`
         permutations.
       detectable: the difference that a two-sided t test at 5 % would find with a power
-        of 80 %, with samples of these sizes and their spread.
+        of 80 %, with samples of these sizes and their spread; None without any.
     """
 
     mean: float
     low: float
     high: float
     p: float
-    detectable: float
+    detectable: float | None
 
 
 def mean_of(values: Sequence[float]) -> Mean:
@@ -67,41 +68,90 @@ def mean_of(values: Sequence[float]) -> Mean:
 
 
 def compare(first: Sequence[float], second: Sequence[float]) -> Difference | None:
-    """Two samples, or None if one of them has fewer than two values."""
+    """Two independent samples, or None if one of them has fewer than two values."""
     if min(len(first), len(second)) < 2:
         return None
     one, two = np.asarray(first, float), np.asarray(second, float)
-    mean = float(one.mean() - two.mean())
+    mean, p = float(one.mean() - two.mean()), permutation_test(first, second)
     if one.std() == two.std() == 0:
         # No spread to infer from: only the permutations tell.
-        return Difference(mean, mean, mean, permutation_test(first, second), 0.0)
+        return Difference(mean, mean, mean, p, None)
     interval = stats.ttest_ind(one, two, equal_var=False).confidence_interval()
     pooled = math.sqrt((one.var(ddof=1) + two.var(ddof=1)) / 2)
-    return Difference(
-        mean,
-        float(interval.low),
-        float(interval.high),
-        permutation_test(first, second),
-        detectable(pooled, len(one), len(two)),
-    )
+    scale = pooled * math.sqrt(1 / len(one) + 1 / len(two))
+    least = _detectable(scale, len(one) + len(two) - 2)
+    return Difference(mean, float(interval.low), float(interval.high), p, least)
+
+
+def compare_paired(
+    first: Sequence[float], second: Sequence[float]
+) -> Difference | None:
+    """Two values of each run, such as two gates; None of fewer than two runs.
+
+    p is that of flipping the signs of the differences, all 2^n ways.
+    """
+    if len(first) < 2:
+        return None
+    own = np.asarray(first, float) - np.asarray(second, float)
+    mean, std = float(own.mean()), float(own.std(ddof=1))
+    p = _share_as_extreme(abs(own.sum()), _signed_sums(own))
+    if std == 0:
+        return Difference(mean, mean, mean, p, None)
+    scale = std / math.sqrt(len(own))
+    half = float(stats.t.ppf(1 - LEVEL / 2, len(own) - 1)) * scale
+    least = _detectable(scale, len(own) - 1)
+    return Difference(mean, mean - half, mean + half, p, least)
 
 
 def permutation_test(first: Sequence[float], second: Sequence[float]) -> float:
-    """Two-sided p of the difference of two means, if labels mean nothing."""
-    whole = math.comb(len(first) + len(second), len(first))
-    found = stats.permutation_test(
-        (np.asarray(first, float), np.asarray(second, float)),
-        lambda x, y, axis: np.mean(x, axis=axis) - np.mean(y, axis=axis),
-        n_resamples=np.inf if whole <= _MOST else _MOST,
-        vectorized=True,
-        rng=np.random.default_rng(0),
-    )
-    return float(found.pvalue)
+    """The p that means differ as much, either way, if labels mean nothing.
+
+    Exact: all ways to divide the values, unless there are over 200,000.
+    """
+    # SciPy's own test takes sums that differ by a rounding for different ones, and so
+    # counts too few where values are tied.
+    values = np.concatenate([np.asarray(first, float), np.asarray(second, float)])
+    count, size = len(values), len(first)
+    if math.comb(count, size) <= MOST:
+        chosen = np.array(list(itertools.combinations(range(count), size)))
+    else:
+        order = np.random.default_rng(0).random((_SAMPLE, count)).argsort(axis=1)
+        chosen = order[:, :size]
+    # Of each division the first mean minus the second.
+    sums = values[chosen].sum(axis=1)
+    means = sums / size - (values.sum() - sums) / (count - size)
+    seen = abs(float(np.mean(first)) - float(np.mean(second)))
+    return _share_as_extreme(seen, means)
 
 
-def detectable(std: float, first: int, second: int) -> float:
-    """The smallest difference of two means that is found as often as `POWER` says."""
-    freedom = first + second - 2
+def least_p(first: int, second: int, paired: bool = False) -> float:
+    """The smallest p that samples of these sizes can have."""
+    if paired:
+        return 2.0 ** (1 - first)
+    # Where both are as large, the same division with labels exchanged is as extreme.
+    return (1 + (first == second)) / math.comb(first + second, first)
+
+
+def _share_as_extreme(seen: float, drawn: np.ndarray) -> float:
+    slack = 1e-9 * max(1.0, float(np.abs(drawn).max()))
+    return float(np.mean(np.abs(drawn) >= seen - slack))
+
+
+def _signed_sums(values: np.ndarray) -> np.ndarray:
+    if len(values) <= 17:
+        signs = np.array(list(itertools.product((-1, 1), repeat=len(values))))
+    else:
+        signs = np.random.default_rng(0).choice((-1, 1), (_SAMPLE, len(values)))
+    return signs @ values
+
+
+def _detectable(scale: float, freedom: int) -> float:
+    """The smallest difference that a t test finds as often as `POWER` says.
+
+    Args:
+      scale: the standard error of the difference.
+      freedom: degrees of it.
+    """
     bound = stats.t.ppf(1 - LEVEL / 2, freedom)
 
     def missing(effect: float) -> float:
@@ -111,8 +161,7 @@ def detectable(std: float, first: int, second: int) -> float:
     most = 1.0
     while missing(most) < 0:
         most *= 2
-    effect = optimize.brentq(missing, 0.0, most)
-    return float(effect * std * math.sqrt(1 / first + 1 / second))
+    return float(optimize.brentq(missing, 0.0, most)) * scale
 
 
 def trend(groups: Sequence[Sequence[float]]) -> tuple[float, float]:
@@ -125,12 +174,14 @@ def trend(groups: Sequence[Sequence[float]]) -> tuple[float, float]:
     if len(set(values.tolist())) < 2:
         return 0.0, 1.0
     tau = stats.kendalltau(order, values).statistic
-    rng, count = np.random.default_rng(0), 9_999
-    drawn = [
-        stats.kendalltau(order, rng.permutation(values)).statistic for _ in range(count)
-    ]
-    extreme = int((np.abs(drawn) >= abs(tau) - 1e-12).sum())
-    return float(tau), (extreme + 1) / (count + 1)
+    # Concordant pairs less discordant ones: what ties divide it by, no permutation
+    # changes.
+    one, two = np.triu_indices(len(values), 1)
+    signs = np.sign(order[two] - order[one])
+    permuted = np.random.default_rng(0).permuted(np.tile(values, (9_999, 1)), axis=1)
+    drawn = np.sign(permuted[:, two] - permuted[:, one]) @ signs
+    seen = np.sign(values[two] - values[one]) @ signs
+    return float(tau), (int((abs(drawn) >= abs(seen)).sum()) + 1) / (len(drawn) + 1)
 
 
 def rank_correlation(

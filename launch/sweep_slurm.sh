@@ -6,7 +6,7 @@
 #SBATCH --cpus-per-task=8
 #SBATCH --time=24:00:00
 #SBATCH --requeue
-#SBATCH --signal=B:TERM@120
+#SBATCH --signal=B:USR1@120
 #SBATCH --output=%x-%A-%a.log
 #SBATCH --open-mode=append
 
@@ -17,8 +17,8 @@
 #
 # NAME and ARGUMENTS go to `python -m ifnas_jax.experiments`, with --part=K/N in the K-th
 # job; --workdir is a folder that all nodes see. 120 seconds before the time is over a
-# part gets TERM and saves; after exit code 75 it goes back into the queue, and goes on
-# from there. When all are done, the same command with --show prints the tables.
+# part gets a signal and saves; after exit code 75 it goes back into the queue, and goes
+# on from there. `scancel` ends it for good. When all are done, the same command with --show prints the tables.
 #
 #   --python=PATH      (default: .venv/bin/python)
 #   --restarts=100     how often a part goes back into the queue
@@ -69,6 +69,8 @@ if ((!dry_run)); then
 fi
 
 first=${SLURM_ARRAY_TASK_MIN:-1} count=${SLURM_ARRAY_TASK_COUNT:-8}
+last=${SLURM_ARRAY_TASK_MAX:-$((first + count - 1))}
+((last - first + 1 == count)) || die "--array has gaps; number its jobs as in 1-$count."
 part=$((${SLURM_ARRAY_TASK_ID:-1} - first + 1))/$count
 job=${SLURM_ARRAY_JOB_ID:-JOB}_${SLURM_ARRAY_TASK_ID:-1}
 command=("$python" -m ifnas_jax.experiments "$@" "--part=$part")
@@ -78,12 +80,12 @@ if ((dry_run)); then
   exit
 fi
 
-# In the background, so that this shell hears TERM and hands it on; what it waits for
-# then goes on until it has saved.
+# In the background, so that this shell hears the signal and hands it on; what it waits
+# for then goes on until it has saved. TERM, which scancel sends, ends this shell.
 code=0 stopped=0
 "${command[@]}" &
 child=$!
-trap 'stopped=1; kill -TERM "$child"' TERM
+trap 'stopped=1; kill -TERM "$child"' USR1
 wait "$child" || code=$?
 # A wait that a signal ends is over before the child is; one that follows tells its code.
 while ((stopped)); do

@@ -197,13 +197,13 @@ def test_groups_are_tested_and_all_numbers_are_written(seeds, tmp_path, capsys):
     assert (row[2], row[4]) == ("-35.00", "0.333")
     told = files.read_json(text)
     assert [own["label"] for own in told["groups"]] == ["ifnas", "dnas"]
-    found = told["groups"][1]["columns"]["error %"]["against_first"]
+    found = told["groups"][1]["columns"]["error"]["against_first"]
     assert found["mean"] == pytest.approx(0.35)
     assert found["low"] < 0.35 < found["high"]
     header, *rows = csv.reader(table.read_text().splitlines())
     assert header[:5] == ["run", "method", "seed", "space", "state"]
     assert [row[0] for row in rows] == ["if-1", "if-2", "if-0", "dnas-0"]
-    assert rows[0][header.index("top-1 %")] == "0.6"
+    assert rows[0][header.index("top1")] == "0.6"
 
 
 def test_spaces_may_differ(finished, seeds, tmp_path, capsys):

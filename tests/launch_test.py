@@ -8,6 +8,7 @@ import subprocess
 import time
 
 import pytest
+import yaml
 
 LAUNCH = pathlib.Path(__file__).parents[1] / "launch"
 GOLDEN = pathlib.Path(__file__).parent / "data" / "launch"
@@ -305,16 +306,43 @@ def test_a_part_goes_back_into_the_queue_after_75(codes, code, calls, fake):
     assert lines(fake / "runs.0") == [job]
 
 
-def test_a_part_that_is_told_to_stop_saves_and_goes_back_into_the_queue(fake):
+def test_a_part_whose_time_is_over_saves_and_goes_back_into_the_queue(fake):
     (fake / "codes").write_text("hang\n")
     python = f"--python={fake / 'bin' / 'python'}"
     script = start("sweep_slurm.sh", python, *SWEEP, **ARRAY)
     wait_for(fake / "runs.0")
-    script.send_signal(signal.SIGTERM)
+    script.send_signal(signal.SIGUSR1)
     output, _ = script.communicate(timeout=30)
     assert "saved" in output
     assert script.returncode == 75
     assert lines(fake / "calls") == ["requeue 7_5"]
+
+
+def test_an_array_with_gaps_is_refused(fake):
+    python = f"--python={fake / 'bin' / 'python'}"
+    gaps = ARRAY | {"SLURM_ARRAY_TASK_MAX": "9"}
+    done = launch("sweep_slurm.sh", python, *SWEEP, **gaps)
+    assert done.returncode == 2
+    assert "--array has gaps" in done.stderr
+    assert not lines(fake / "runs.0")
+
+
+def test_the_parts_of_the_indexed_job_are_those_that_its_pods_are_told():
+    job = yaml.safe_load((LAUNCH / "sweep_kubernetes.yaml").read_text())["spec"]
+    (container,) = job["template"]["spec"]["containers"]
+    told = {own["name"]: own["value"] for own in container["env"]}
+    assert told["PARTS"] == str(job["completions"])
+    assert job["completionMode"] == "Indexed"
+    script = container["args"][0].removeprefix("exec ").replace("python", "echo", 1)
+    done = subprocess.run(
+        ["sh", "-c", script],
+        env={"JOB_COMPLETION_INDEX": "7", "PARTS": "8", "PATH": os.environ["PATH"]},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.split()[-1] == "--part=8/8"
+    assert done.stdout.split()[:3] == ["-m", "ifnas_jax.experiments", "claims"]
 
 
 NEW = ["create", "install", "start"]

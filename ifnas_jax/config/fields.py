@@ -86,7 +86,8 @@ def _sampling() -> ConfigDict:
     sampling = ConfigDict()
     sampling.period = 100  # iterations of one sampling step
     # modulo: groups by node number. random: of the same sizes, drawn at random, so that
-    # they interleave. matched: no sampling, but gates move as often as under it.
+    # they interleave; adjacent: of nodes in a row, so that they interleave the most.
+    # matched: no sampling, but gates move as often as under it.
     sampling.groups = "modulo"
     sampling.modulus = 0  # of node numbers; 0: L, or the nodes of a cell
     sampling.interleaved = 0  # connections that interleave, added on purpose per node

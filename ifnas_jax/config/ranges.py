@@ -27,7 +27,7 @@ CHOICES = {
     "penalty.schedule": ("paced", "adaptive", "linear"),
     "relaxation.node_scale": ("unit", "official"),
     "search.skipping": ("auto", "loops", "nodes"),
-    "sampling.groups": ("modulo", "random", "matched"),
+    "sampling.groups": ("modulo", "random", "adjacent", "matched"),
     "darts.order": (1, 2),
 }
 JOBS = ("search", "retrain")

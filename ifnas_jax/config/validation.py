@@ -170,10 +170,13 @@ def _check_sampling(config: ConfigDict, space: Space) -> None:
         )
     groups = sampling.groups(config, space)
     sizes = [len(group) for stage in groups for group in stage]
-    if fields.groups == "random" and (max(sizes) < 2 or len(groups[0]) < 2):
+    if fields.groups in ("random", "adjacent") and (
+        max(sizes) < 2 or len(groups[0]) < 2
+    ):
         raise InputError(
-            "sampling.groups is 'random', but in this space a group is one node or all "
-            "of them, so that they are the same at random; set it to 'modulo'."
+            f"sampling.groups is {fields.groups!r}, but in this space a group is one "
+            "node or all of them, so that they are the same as by 'modulo'; set it to "
+            "that."
         )
     if fields.interleaved and not any(
         any(sampling.additions(config, space, groups, index))

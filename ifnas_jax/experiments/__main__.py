@@ -86,6 +86,7 @@ def _parse(argv: Sequence[str] | None) -> tuple[Namespace, list[str]]:
     add("--part", default="1/1", metavar="K/N", help="run the K-th of N parts")
     add("--engine", default="", choices=("", "ray"), help="ray: as tasks of a cluster")
     add("--cores", type=int, default=1, metavar="N", help="of a task of the engine")
+    add("--gpus", type=float, default=0, metavar="N", help="the same")
     add("--cells", default="", metavar="DIR", help="of small result files; default: "
         "DIR/cells")  # fmt: skip
     add("--minutes", type=float, default=0.0, metavar="N", help="save and stop then; "
@@ -114,29 +115,67 @@ def _run(arguments: Namespace, overrides: Sequence[str], argv: Sequence[str]) ->
         tuple(overrides),
     )
     settings = experiment.settings(base)
+    _check_names(settings)
     seeds = scales.seeds_of(experiment, arguments)
     if arguments.only:
         settings = _chosen(settings, arguments.only.split(";"))
     workdir = storage.named("--workdir", arguments.workdir)
-    place = Place(workdir, arguments.cells)
-    every = sweep.part_of(sweep.units(settings, seeds), arguments.part)
+    cells = storage.named("--cells", arguments.cells) if arguments.cells else ""
+    place = Place(workdir, cells)
     if not arguments.show:
-        if arguments.engine == "ray":
-            sweep.run_with_ray(every, place, arguments.cores)
-        else:
-            sweep.run_here(every, place)
+        _run_cells(arguments, settings, seeds, place)
     rows = sweep.rows_of(settings, seeds, place)
     results = Results(rows, settings, arguments.scale, place)
-    left = len(sweep.missing(settings, seeds, place))
+    missing = sweep.missing(settings, seeds, place)
+    if missing and arguments.part != "1/1" and not arguments.show:
+        print(f"{len(missing)} cells of other parts are not done; --show tells of all.")
+        return
     told = shlex.join(["python", "-m", "ifnas_jax.experiments", *argv])
-    data = arguments.data_name or arguments.dataset or scales.DATA[arguments.scale]
-    lines = outputs.provenance(results, data, told, left)
+    names = ", ".join(dict.fromkeys(own.config.dataset.name for own in settings))
+    lines = outputs.provenance(
+        results, arguments.data_name or names, told, len(missing)
+    )
     tables, figures = experiment.tables(results), experiment.figures(results)
     outputs.show(tables, lines)
     raw = {"experiment": arguments.name, "about": lines, "cells": rows}
     folder = os.path.join(workdir, "results")
     written = outputs.write(folder, arguments.name, tables, figures, lines, raw)
     print("\n" + "\n".join(["written:", *(f"  {path}" for path in written)]))
+
+
+def _run_cells(arguments: Namespace, settings, seeds, place) -> None:
+    """Runs those that are not done, of the part that is asked for.
+
+    Raises:
+      As `_run`.
+    """
+    import jax
+
+    from ifnas_jax.experiments import sweep
+
+    together = jax.default_backend() != "cpu" and arguments.engine != "ray"
+    every = sweep.units(settings, seeds, together)
+    every = sweep.part_of(every, arguments.part)
+    missing = sweep.missing(settings, seeds, place)
+    if missing:
+        rows = sweep.rows_of(settings, seeds, place)
+        sweep.check_data(rows, missing[0].setting.config)
+    if arguments.engine == "ray":
+        sweep.run_with_ray(every, place, arguments.cores, arguments.gpus)
+    else:
+        sweep.run_here(every, place)
+
+
+def _check_names(settings) -> None:
+    """Refuses flags that make settings alike, whose runs would be taken for one."""
+    labels: dict[str, str] = {}
+    for own in settings:
+        other = labels.setdefault(own.name, own.label)
+        if other != own.label:
+            raise InputError(
+                f"with these flags {other!r} and {own.label!r} are the same; leave the "
+                "field out in which they differ."
+            )
 
 
 def _chosen(settings, labels: Sequence[str]):

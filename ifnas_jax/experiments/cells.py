@@ -1,5 +1,6 @@
 """Runs one cell, an ordinary run in a workdir of its own, and says what came out."""
 
+import glob
 import os
 import platform
 import subprocess
@@ -13,7 +14,7 @@ from ifnas_jax import config as config_lib
 from ifnas_jax import files, main, storage
 from ifnas_jax.architecture import Architecture, from_kept
 from ifnas_jax.architecture.kept import KeptEdge, KeptStage
-from ifnas_jax.errors import FAILURES, UnmetError
+from ifnas_jax.errors import FAILURES, InputError
 from ifnas_jax.experiments import measures
 from ifnas_jax.experiments.settings import SEARCH, STUDY, Cell
 from ifnas_jax.report.run import read_run
@@ -30,6 +31,7 @@ class Place:
     """Where a sweep keeps its runs, and the small files of what came out.
 
     Attributes:
+      workdir: of the sweep.
       runs: the folder of workdirs.
       cells: the folder of the files.
     """
@@ -46,8 +48,20 @@ class Place:
         self.cells = cells or os.path.join(workdir, "cells")
 
     def run(self, cell: Cell) -> Workdir:
-        """The workdir of a cell's run."""
+        """The workdir of a cell's run: its own, or in that of many seeds."""
+        pattern = f"{glob.escape(self.runs)}/{cell.setting.name}-seeds-*-*"
+        if cell.what == SEARCH:
+            for path in sorted(glob.glob(pattern)):
+                own = Workdir(path).of_seed(cell.seed)
+                if storage.is_file(own.config):
+                    return own
         return Workdir(os.path.join(self.runs, cell.name))
+
+    def population(self, cells: Sequence[Cell]) -> Workdir:
+        """The workdir of searches that are one program."""
+        first, last = cells[0], cells[-1]
+        name = f"{first.setting.name}-seeds-{first.seed}-{last.seed}"
+        return Workdir(os.path.join(self.runs, name))
 
     def file(self, cell: Cell) -> str:
         """What came out of a cell."""
@@ -81,26 +95,32 @@ def run_cell(cell: Cell, place: Place) -> dict[str, Any]:
     return _write(cell, place, told, time.time() - begun)
 
 
+def is_blocked(cell: Cell, place: Place) -> bool:
+    """Whether it can't be run, since the search whose network it trains failed."""
+    trains = cell.what not in (SEARCH, STUDY) and cell.setting.architecture is None
+    row = place.read(Cell(cell.setting, cell.seed, SEARCH)) if trains else None
+    return row is not None and "failed" in row
+
+
 def run_searches(cells: Sequence[Cell], place: Place) -> None:
     """Runs the searches of one setting with consecutive seeds as one program.
 
     Raises:
       As `run_cell`.
     """
-    begun, first, last = time.time(), cells[0], cells[-1]
+    begun, first = time.time(), cells[0]
     config = first.setting.with_seed(first.seed, (SEARCH,))
     config.seeds = len(cells)
-    name = f"{first.setting.name}-seeds-{first.seed}-{last.seed}"
-    workdir, why = Workdir(os.path.join(place.runs, name)), ""
+    workdir, why = place.population(cells), ""
     try:
         main.run(config, workdir.path)
     except FAILURES as error:
         why = str(error)
     seconds = (time.time() - begun) / len(cells)
     for cell in cells:
-        own = workdir.of_seed(cell.seed)
-        found = storage.exists(own.result)
-        told = _tell(cell, own, config) if found else {"failed": why}
+        own, told = workdir.of_seed(cell.seed), {"failed": why}
+        if storage.exists(own.result):
+            told = _tell(cell, own) | {"lanes": len(cells)}
         _write(cell, place, told, seconds)
 
 
@@ -108,12 +128,14 @@ def _write(
     cell: Cell, place: Place, told: Mapping[str, Any], seconds: float
 ) -> dict[str, Any]:
     """Writes what came out of a cell, and returns it."""
+    setting = cell.setting
     row = {
-        "setting": cell.setting.label,
+        "setting": setting.label,
         "seed": cell.seed,
         "what": cell.what,
-        "dataset": cell.setting.config.dataset.name,
-        "changes": cell.setting.changes,
+        "dataset": setting.config.dataset.name,
+        "changes": setting.changes,
+        "defaults": setting.defaults,
         **told,
         # Of the last start, everything included.
         "seconds": round(seconds, 1),
@@ -126,24 +148,31 @@ def _write(
 
 def _search(cell: Cell, place: Place) -> dict[str, Any]:
     workdir = place.run(cell)
-    config = cell.setting.with_seed(cell.seed, (SEARCH,))
-    main.run(config, workdir.path)
-    return _tell(cell, workdir, config)
+    main.run(cell.setting.with_seed(cell.seed, (SEARCH,)), workdir.path)
+    return _tell(cell, workdir)
 
 
-def _tell(cell: Cell, workdir: Workdir, config: ConfigDict) -> dict[str, Any]:
-    """What came out of a search; its config was resolved by its run."""
-    run, told = read_run(workdir), {}
+def _resolved(cell: Cell, workdir: Workdir, job: str) -> ConfigDict:
+    """The config of a run that is done, with what its data set filled in."""
+    config = cell.setting.with_seed(cell.seed, (job,))
+    config_lib.resolve(config, files.read_json(workdir.config))
+    return config
+
+
+def _tell(cell: Cell, workdir: Workdir) -> dict[str, Any]:
+    """What came out of a search."""
+    run, config = read_run(workdir), _resolved(cell, workdir, SEARCH)
+    told: dict[str, Any] = {"contents": config.dataset.contents}
     if run.search:  # There is nothing of a search that only draws.
         last = run.search[-1]
-        told = {
+        told |= {
             **{name: round(last[name], 4) for name in ("loss", "accuracy")},
             "steps": last["step"],
             "gates": run.gates[-1],
             "at": [row["step"] for row in run.gates],
             "entropy": measures.entropy(run.gates),
             "agreement": measures.agreement(run.gates),
-            "pre1": round(measures.pre1(run.gates[-1]), 4),
+            "pre1": measures.pre1(run.gates[-1]),
             **measures.active_pairs(config),
         }
     networks = {}
@@ -160,8 +189,8 @@ def _tell(cell: Cell, workdir: Workdir, config: ConfigDict) -> dict[str, Any]:
 
 
 def _train(cell: Cell, place: Place) -> dict[str, Any]:
-    workdir = place.run(cell)
-    config = cell.setting.with_seed(cell.seed, ("retrain",))
+    workdir, job = place.run(cell), "retrain"
+    config = cell.setting.with_seed(cell.seed, (job,))
     network = _network(cell, place, config)
     if not storage.exists(workdir.search.architecture):
         storage.make_folder(workdir.search.directory)
@@ -169,7 +198,8 @@ def _train(cell: Cell, place: Place) -> dict[str, Any]:
     main.run(config, workdir.path)
     came = read_run(workdir).result
     names = ("top1", "top5", "retrain_seconds", "compile_seconds")
-    return {**_facts(network), **{name: came[name] for name in names}}
+    told = {"contents": _resolved(cell, workdir, job).dataset.contents}
+    return {**told, **_facts(network), **{name: came[name] for name in names}}
 
 
 def _network(cell: Cell, place: Place, config: ConfigDict) -> Architecture:
@@ -177,15 +207,16 @@ def _network(cell: Cell, place: Place, config: ConfigDict) -> Architecture:
 
     Raises:
       InputError: its search has not been run.
-      UnmetError: its search has failed.
     """
     if cell.setting.architecture is not None:
         return cell.setting.architecture(config)
     searched = Cell(cell.setting, cell.seed, SEARCH)
     row = place.read(searched)
     if row is None or "failed" in row:
-        why = "is not there" if row is None else f"failed ({row['failed']})"
-        raise UnmetError(f"{place.file(searched)!r} {why}, so nothing can be trained.")
+        raise InputError(
+            f"there is no cell {searched.name!r}, whose network {cell.what!r} is to be "
+            "trained; run its search first."
+        )
     return architecture_of(row["networks"][cell.what], config)
 
 

@@ -5,6 +5,8 @@ import functools
 from ifnas_jax.experiments import claims, runs
 from ifnas_jax.experiments.settings import Setting
 
+PAPER_SEEDS = claims.PAPER_SEEDS
+
 # At proxy scale; those of the others are larger than this.
 _NODES, _TARGET = (12, 12, 12), 9_000_000
 
@@ -16,4 +18,5 @@ def settings(base) -> list[Setting]:
     return claims.settings(base)
 
 
-tables, figures = claims.tables, claims.figures
+tables = claims.tables
+figures = functools.partial(claims.figures, name="larger")

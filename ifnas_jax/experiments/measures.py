@@ -1,7 +1,7 @@
 """What is read off one search: how far its gates are decided, and what they decide."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from ml_collections import ConfigDict
@@ -52,14 +52,23 @@ def derive(config: ConfigDict, row: Row, derivation: str) -> Architecture:
     return from_kept(space, kept, macro)
 
 
-def choices(rows: Sequence[Row]) -> list[np.ndarray]:
-    """The strength of each edge over time, of nodes that have a choice.
+class Choice(NamedTuple):
+    """The strength of a node's candidate edges over time.
+
+    Attributes:
+      distances: of the candidates, 1 for pre-1.
+      values: [rows, candidates]; 0 of one that was pruned.
+    """
+
+    distances: np.ndarray
+    values: np.ndarray
+
+
+def choices(rows: Sequence[Row]) -> list[Choice]:
+    """Of nodes that have a choice, and are there at the end.
 
     Args:
       rows: of `search/gates.jsonl`.
-
-    Returns:
-      For each such node [rows, its candidate edges].
     """
     # Of operators that were pruned there are none; of an edge without any, NaN is left.
     edges = [
@@ -69,9 +78,11 @@ def choices(rows: Sequence[Row]) -> list[np.ndarray]:
     for stage in zip(*edges, strict=True):
         values = np.stack(stage)
         for node in range(values.shape[1]):
-            own = values[:, node, ~np.isnan(values[:, node]).all(axis=0)]
-            if own.shape[1] > 1:
-                found.append(np.nan_to_num(own))
+            own = values[:, node]
+            there = ~np.isnan(own).all(axis=0)
+            if there.sum() > 1 and not np.isnan(own[-1]).all():
+                distances = np.flatnonzero(there) + 1
+                found.append(Choice(distances, np.nan_to_num(own[:, there])))
     return found
 
 
@@ -82,24 +93,25 @@ def entropy(rows: Sequence[Row]) -> list[float]:
     nodes that have a choice, for each row.
     """
     told = []
-    for own in choices(rows):
-        total = own.sum(axis=1, keepdims=True)
-        share = np.divide(own, total, out=np.full_like(own, 1 / own.shape[1]),
-                          where=total > 0)  # fmt: skip
+    for _, own in choices(rows):
+        total, count = own.sum(axis=1, keepdims=True), own.shape[1]
+        equal = np.full_like(own, 1 / count)
+        share = np.divide(own, total, out=equal, where=total > 0)
         logs = np.log(share, out=np.zeros_like(share), where=share > 0)
-        told.append(-(share * logs).sum(axis=1) / np.log(own.shape[1]))
+        told.append(-(share * logs).sum(axis=1) / np.log(count))
     return [round(float(value), 4) for value in np.mean(told, axis=0)]
 
 
 def agreement(rows: Sequence[Row]) -> list[float]:
     """The share of nodes whose strongest edge is already that of the end, by row."""
-    same = [own.argmax(axis=1) == own[-1].argmax() for own in choices(rows)]
+    same = [own.argmax(axis=1) == own[-1].argmax() for _, own in choices(rows)]
     return [round(float(value), 4) for value in np.mean(same, axis=0)]
 
 
 def pre1(row: Row) -> float:
     """The share of nodes with a choice whose strongest edge is the direct one."""
-    return float(np.mean([own[-1].argmax() == 0 for own in choices([row])]))
+    chosen = [distances[own[-1].argmax()] for distances, own in choices([row])]
+    return float(np.mean(np.array(chosen) == 1))
 
 
 def active_pairs(config: ConfigDict) -> dict[str, Any]:

@@ -50,14 +50,29 @@ def one_input_each(config: ConfigDict, count: int) -> Architecture:
       config: its seed is the number of the draw.
       count: of draws.
     """
-    rng = np.random.default_rng(config.seed)
     direct = config.seed / max(count - 1, 1)
-    space, kept = config_lib.space(config), []
+    return _drawn(config, config.seed, direct)[0]
+
+
+def uniform_choice(config: ConfigDict, seed: int) -> tuple[Architecture, float]:
+    """A network whose nodes each choose one input uniformly, as gates without a say do.
+
+    Returns:
+      It, and the share of pre-1 among all nodes that have a choice, also of those that
+      nobody reads.
+    """
+    return _drawn(config, seed, 0.0)
+
+
+def _drawn(config: ConfigDict, seed: int, direct: float) -> tuple[Architecture, float]:
+    rng = np.random.default_rng(seed)
+    space, kept, near = config_lib.space(config), [], []
     chosen = [name in _BOTH for name in space.operators]
     for stage in space.full():
         own = np.zeros_like(stage)
         for node, edges in enumerate(stage.any(axis=2)):
             place = 0 if rng.random() < direct else rng.choice(np.flatnonzero(edges))
             own[node, place] = chosen
+            near += [place == 0] if edges.sum() > 1 else []
         kept.append(own)
-    return from_kept(space, kept, config_lib.macro(config))
+    return from_kept(space, kept, config_lib.macro(config)), float(np.mean(near))

@@ -33,11 +33,20 @@ def provenance(results: Results, data: str, command: str, left: int) -> list[str
         f"commits: {', '.join(distinct(own['commit'] for own in machines))}",
         f"time of all cells: {countdown(results.seconds())}; command: {command}",
     ]
+    other = sum(not _of_now(row, results) for row in results.rows)
+    if other:
+        lines.append(f"{other} cells were run where the data set had other defaults.")
     if left:
         lines.append(
             f"NOT RUN YET: {left} cells; what they would add is missing above."
         )
     return [*lines, *(f"failed: {text}" for text in results.failures())]
+
+
+def _of_now(row: Mapping[str, Any], results: Results) -> bool:
+    """Whether a cell's defaults are today's; an early one does not say."""
+    now = results.setting(row["setting"]).defaults
+    return row.get("defaults", now) == now
 
 
 def _listed(seeds: Sequence[int]) -> str:
@@ -72,9 +81,10 @@ def write(
     storage.make_folder(folder)
     markdown = "\n\n".join(map(tables.markdown, shown))
     notes = "\n".join(f"- {line}" for line in lines)
+    comments = "\n".join(f"% {line}" for line in lines)
     texts = {
         f"{name}.md": f"{markdown}\n\n{notes}\n",
-        f"{name}.tex": "\n\n".join(map(tables.latex, shown)) + "\n",
+        f"{name}.tex": "\n\n".join(map(tables.latex, shown)) + f"\n\n{comments}\n",
     }
     for number, table in enumerate(shown, start=1):
         texts[f"{name}-{number}.csv"] = tables.comma_separated(table)

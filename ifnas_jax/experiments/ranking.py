@@ -18,18 +18,21 @@ from scipy import stats
 
 from ifnas_jax import jobs, main, statistics, training
 from ifnas_jax.architecture.masks import whole
-from ifnas_jax.errors import PreemptedError
+from ifnas_jax.errors import InputError, PreemptedError
 from ifnas_jax.experiments import claims
 from ifnas_jax.experiments.cells import Place
 from ifnas_jax.experiments.networks import one_input_each
 from ifnas_jax.experiments.settings import SEARCH, STUDY, Cell, Setting
 from ifnas_jax.experiments.tables import Table, number, probability, spread
+from ifnas_jax.experiments.verdicts import Claim, claims_table
 from ifnas_jax.report.progress import Progress
 from ifnas_jax.runtime import distributed
 from ifnas_jax.runtime.checkpoint import Checkpoints
 from ifnas_jax.search import make, resume, step
 
 COUNT = 34
+# The smallest difference of two τ that would matter.
+_MATTERS = 0.1
 _DRAWN = "drawn networks"
 _METHODS = {claims.IF: {}, claims.WITHOUT: {"method": "dnas"}}
 
@@ -46,7 +49,7 @@ def settings(base) -> list[Setting]:
         rank = functools.partial(study, search=search, drawn=drawn)
         variant = f"rank-{search.config.method}"
         found += [search, Setting(name_of(label), search.config, study=rank,
-                                  variant=variant)]  # fmt: skip
+                                  variant=variant, after=search)]  # fmt: skip
     return found
 
 
@@ -68,6 +71,11 @@ def study(cell: Cell, place: Place, search: Setting, drawn: Setting) -> dict[str
     job = make.make_search(config, dataset)
     with closing(Checkpoints(workdir.search.checkpoints)) as checkpoints:
         state, _, _ = resume.restore(checkpoints, job)
+    if int(state.step) != job.schedule.total:
+        raise InputError(
+            f"search.checkpoint_every is {config.search.checkpoint_every}, so there is "
+            f"no checkpoint of the last step, {job.schedule.total}; set it to 1."
+        )
     # Gates of one size, so that weights alone are compared.
     state = state._replace(arch=jax.tree.map(np.zeros_like, state.arch))
     with closing(step.make_batches(config, dataset, 0, 0)) as batches:
@@ -116,7 +124,12 @@ def tables(results) -> list[Table]:
         f"τ of the accuracy of {len(drawn)} networks as parts of a super-network, and "
         "of theirs alone: mean ± half of the 95 % interval over searches."
     )
-    shown = [Table("How super-networks rank", header, rows, note)]
+    ours, theirs = (taus[label] for label in _METHODS)
+    claim = Claim("IF ranks better than w/o IF", ours, theirs, _MATTERS, number(2))
+    shown = [
+        Table("How super-networks rank", header, rows, note),
+        claims_table("Ranking", [claim]),
+    ]
     if len(drawn) > 2:
         shown.append(_depths(list(drawn.values())))
     return shown

@@ -77,7 +77,9 @@ class Results:
 
 
 def _seconds(row: Row) -> float:
-    """Of a cell: those of its run, or of a study."""
+    """Of a cell: those of its run, or of a study, or its share of many seeds'."""
+    if row.get("lanes", 1) > 1:
+        return row["seconds"]
     names = ("search_seconds", "retrain_seconds", "compile_seconds")
     own = [row[name] for name in names if row.get(name) is not None]
     return max(sum(own), row["seconds"])

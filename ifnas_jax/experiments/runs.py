@@ -3,8 +3,10 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from matplotlib.figure import Figure
 from ml_collections import ConfigDict
 
+from ifnas_jax.experiments.drawing import strip_figure
 from ifnas_jax.experiments.results import Results
 from ifnas_jax.experiments.settings import Setting
 from ifnas_jax.experiments.tables import Table, number, spread
@@ -63,35 +65,57 @@ def table(title: str, results: Results) -> Table:
 
     Of searches from whose gates more than one network is derived, that at the target.
     """
-    rows = []
-    for label in results.labels:
-        networks = results.setting(label).networks
-        rows.append(_row(results, label, "target" if "target" in networks else "found"))
+    rows = [_row(results, x, _network_of(results, x)) for x in results.labels]
     header = ["setting", "seeds", "top-1 error %", "top-5 error %", "parameters (k)"]
     header += ["MAdds (M)", "depth", "pre-1 % of edges", "met by pruning"]
     return Table(title, header, rows, "Mean ± half of the 95 % interval.")
 
 
 def _row(results: Results, label: str, what: str) -> list[str]:
-    """What a setting found and what it is worth."""
-    seeds = results.of(label, what)
+    """What a setting's networks are and are worth: those trained, or else all found."""
+    trained = results.of(label, what)
+    rows = trained or [row["networks"][what] for row in results.of(label)]
 
-    def trained(field: str) -> Sequence[float]:
-        return [own[field] for own in seeds]
+    def of(field: str) -> Sequence[float]:
+        return [own[field] for own in rows]
 
     met = [own["target_met_by"] for own in results.of(label)]
-    pruned = f"{met.count('pruning')} of {len(met)}" if any(met) else "-"
     return [
         label,
-        str(len(seeds)),
-        spread([1 - x for x in trained("top1")], number(2, 100)),
-        spread([1 - x for x in trained("top5")], number(2, 100)),
-        spread(trained("params"), number(1, 1e-3)),
-        spread(trained("madds"), number(2, 1e-6)),
-        spread(results.networks(label, what, "depth"), number()),
-        spread(results.networks(label, what, "pre1_edges"), number(0, 100)),
-        pruned,
+        f"{len(trained)}" if trained else f"0 of {len(rows)} trained",
+        spread([1 - own["top1"] for own in trained], number(2, 100)),
+        spread([1 - own["top5"] for own in trained], number(2, 100)),
+        spread(of("params"), number(1, 1e-3)),
+        spread(of("madds"), number(2, 1e-6)),
+        spread(of("depth"), number()),
+        spread(of("pre1_edges"), number(0, 100)),
+        f"{met.count('pruning')} of {len(met)}" if any(met) else "-",
     ]
+
+
+def figures(results: Results, name: str) -> dict[str, Figure]:
+    """A dot for each seed: error, depth, and MAdds of each setting."""
+
+    def of(label: str, field: str, scale: float = 1.0) -> Sequence[float]:
+        what = _network_of(results, label)
+        return [scale * x for x in results.networks(label, what, field)]
+
+    def errors(label: str) -> Sequence[float]:
+        top1 = results.trained(label, _network_of(results, label))
+        return [100 * (1 - x) for x in top1]
+
+    labels = results.labels
+    panels = {
+        "top-1 error, %": {label: errors(label) for label in labels},
+        "depth": {label: of(label, "depth") for label in labels},
+        "MAdds, M": {label: of(label, "madds", 1e-6) for label in labels},
+    }
+    return {name: strip_figure(panels)}
+
+
+def _network_of(results: Results, label: str) -> str:
+    """Which of a search's networks a table tells of."""
+    return "target" if "target" in results.setting(label).networks else "found"
 
 
 def cells_setting(base, label: str, space: str, method: str, **fields) -> Setting:

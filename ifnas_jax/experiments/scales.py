@@ -55,7 +55,9 @@ GPU: dict[str, Any] = {
     "macro.width": 16,
     "target_madds": 42_500_000,
 }
-_FIELDS: dict[str, dict[str, Any]] = {"proxy": PROXY, "gpu": GPU, "paper": {}}
+# The paper's are the defaults; but the test part is read once, at the end.
+PAPER: dict[str, Any] = {"retrain.test_every": 1000}
+_FIELDS = {"proxy": PROXY, "gpu": GPU, "paper": PAPER}
 
 
 def base(

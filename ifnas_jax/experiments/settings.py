@@ -36,6 +36,7 @@ class Setting:
       study: what is done in place of a run: (cell, place) -> what came out, as JSON.
       variant: what tells settings of one config apart, of studies and architectures.
       seeds: its own, whatever the command line says.
+      after: whose runs a study needs, so that both are run by one process.
     """
 
     label: str
@@ -46,6 +47,7 @@ class Setting:
     study: Callable[..., dict[str, Any]] | None = None
     variant: str = ""
     seeds: range | None = None
+    after: "Setting | None" = None
 
     @property
     def changes(self) -> dict[str, Any]:
@@ -64,6 +66,13 @@ class Setting:
         digest = zlib.crc32(json.dumps(own, sort_keys=True).encode())
         kind = f"{self.config.method}-l{self.config.space.num_precursors}"
         return f"{self.variant or kind}-{digest:08x}"
+
+    @property
+    def defaults(self) -> int:
+        """A checksum of the defaults that `changes` are told against."""
+        flat = config_lib.flat(config_lib.default(self.config.dataset.name))
+        own = {field: value for field, value in flat.items() if field not in _FREE}
+        return zlib.crc32(json.dumps(own, sort_keys=True).encode())
 
     def with_seed(self, seed: int, jobs: tuple[str, ...]) -> ConfigDict:
         """The config of one run."""

@@ -19,7 +19,7 @@ from ml_collections import ConfigDict
 from ifnas_jax import config as config_lib
 from ifnas_jax import jobs, training
 from ifnas_jax.architecture import masks
-from ifnas_jax.errors import PreemptedError
+from ifnas_jax.errors import DivergedError, PreemptedError
 from ifnas_jax.experiments import runs
 from ifnas_jax.experiments.cells import Place
 from ifnas_jax.experiments.settings import STUDY, Cell, Setting
@@ -125,6 +125,8 @@ def study_masks(space: Space, added: Sequence[Edge]) -> masks.Masks:
 def _gates(state) -> list[float]:
     """g(β) of the node's candidates."""
     beta = np.asarray(jax.device_get(state.arch["beta"][STAGE]), np.float64)
+    if not np.isfinite(beta).all():
+        raise DivergedError("the loss is not finite; lower search.learning_rate.")
     logits = beta[NODE - 1, [distance - 1 for distance in CANDIDATES]]
     return [round(float(1 / (1 + np.exp(-x))), 5) for x in logits]
 
@@ -151,7 +153,8 @@ def tables(results) -> list[Table]:
     def claim(text: str, higher, lower) -> Claim:
         """Of two gates: (of which setting, which candidate)."""
         values = [[gates[index] for gates in own] for own, index in (higher, lower)]
-        return Claim(text, *values, _MATTERS, number(3))
+        # Two gates of one network are no two samples.
+        return Claim(text, *values, _MATTERS, number(3), paired=higher[0] is lower[0])
 
     told = [
         claim("nothing added: pre-1 over pre-3", (none, 0), (none, 1)),

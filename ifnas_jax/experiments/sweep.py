@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import jax
+from ml_collections import ConfigDict
 
-from ifnas_jax import storage
+from ifnas_jax import jobs, storage
 from ifnas_jax.errors import InputError
-from ifnas_jax.experiments.cells import Place, run_cell, run_searches
+from ifnas_jax.experiments.cells import Place, is_blocked, run_cell, run_searches
 from ifnas_jax.experiments.settings import (
     SEARCH,
     Cell,
@@ -23,11 +24,19 @@ from ifnas_jax.report.progress import countdown
 Row = dict[str, Any]
 
 
-def units(settings: Sequence[Setting], seeds: Sequence[int]) -> list[list[Cell]]:
+def units(
+    settings: Sequence[Setting], seeds: Sequence[int], together: bool = False
+) -> list[list[Cell]]:
     """What can be run at the same time: each unit's cells follow on each other.
 
     The first seed of all settings comes first, so that what is done at any time can be
-    compared; settings that share their runs have one unit.
+    compared. Settings that share their runs have one unit, and so has a study with the
+    runs that it needs.
+
+    Args:
+      settings: of an experiment.
+      seeds: of those that have none of their own.
+      together: whether all seeds of a setting are one unit, for populations.
     """
     found: dict[str, list[Cell]] = {}
     pairs = [
@@ -36,9 +45,10 @@ def units(settings: Sequence[Setting], seeds: Sequence[int]) -> list[list[Cell]]
         for place, seed in enumerate(seeds_of(setting, seeds))
     ]
     for _, seed, setting in sorted(pairs, key=lambda pair: pair[0]):
-        own = found.setdefault(f"{setting.name} {seed}", [])
-        known = {cell.what for cell in own}
-        own += [cell for cell in cells_of(setting, seed) if cell.what not in known]
+        name = (setting.after or setting).name
+        own = found.setdefault(name if together else f"{name} {seed}", [])
+        known = {cell.name for cell in own}
+        own += [cell for cell in cells_of(setting, seed) if cell.name not in known]
     return list(found.values())
 
 
@@ -67,17 +77,21 @@ def run_here(every: Sequence[list[Cell]], place: Place) -> None:
     todo = [cell for unit in every for cell in unit if place.read(cell) is None]
     # Of searches one learns more, and sooner.
     todo.sort(key=lambda cell: cell.what != SEARCH)
-    begun = time.time()
     if jax.default_backend() != "cpu":
         todo = _search_populations(todo, place)
-    for number, cell in enumerate(todo):
+    begun, count = time.time(), 0
+    for number, cell in enumerate(todo, start=1):
+        name = f"cell {number} of {len(todo)}: {cell.setting.label}, seed {cell.seed}"
+        if is_blocked(cell, place):
+            print(f"{name}, {cell.what}: left out, its search failed", flush=True)
+            continue
         eta = ""
-        if number:
-            left = (time.time() - begun) / number * (len(todo) - number)
+        if count:
+            left = (time.time() - begun) / count * (len(todo) - number + 1)
             eta = f", ETA {countdown(left)}"
-        name = f"{cell.setting.label}, seed {cell.seed}, {cell.what}"
-        print(f"cell {number + 1} of {len(todo)}: {name}{eta}", flush=True)
+        print(f"{name}, {cell.what}{eta}", flush=True)
         run_cell(cell, place)
+        count += 1
 
 
 def _search_populations(todo: Sequence[Cell], place: Place) -> list[Cell]:
@@ -115,17 +129,22 @@ def consecutive(cells: Sequence[Cell]) -> list[list[Cell]]:
     return [own for own in trained if len(own) > 1]
 
 
-def run_with_ray(every: Sequence[list[Cell]], place: Place, cores: int) -> None:
+def run_with_ray(
+    every: Sequence[list[Cell]], place: Place, cores: float = 1, gpus: float = 0
+) -> None:
     """Runs units as tasks of a Ray cluster, this machine if there is no other.
+
+    One that fails ends none of the others.
 
     Args:
       every: the units.
       place: on a disk that all of its machines have.
       cores: that each unit takes.
+      gpus: the same.
 
     Raises:
       InputError: Ray is not installed.
-      As `cells.run_cell`.
+      As `cells.run_cell`: of the first unit that failed, when all others are done.
     """
     try:
         import ray
@@ -138,17 +157,47 @@ def run_with_ray(every: Sequence[list[Cell]], place: Place, cores: int) -> None:
         own for unit in every if (own := [c for c in unit if place.read(c) is None])
     ]
     ray.init(log_to_driver=False, ignore_reinit_error=True)
-    begun, run = time.time(), ray.remote(num_cpus=cores)(run_here)
+    begun, failed = time.time(), []
+    run = ray.remote(num_cpus=cores, num_gpus=gpus)(run_here)
     waiting = [run.remote([unit], place) for unit in todo]
     try:
         while waiting:
-            done, waiting = ray.wait(waiting)
-            ray.get(done)
+            (done,), waiting = ray.wait(waiting)
+            try:
+                ray.get(done)
+            except ray.exceptions.RayTaskError as error:
+                failed.append(error.cause)
             count = len(todo) - len(waiting)
             left = (time.time() - begun) / count * len(waiting)
             print(f"unit {count} of {len(todo)}, ETA {countdown(left)}", flush=True)
     finally:
         ray.shutdown()
+    if failed:
+        raise failed[0]
+
+
+def check_data(rows: Sequence[Row], config: ConfigDict) -> None:
+    """Refuses to put results of two data sets of one name together.
+
+    A folder of images has the name of any other.
+
+    Args:
+      rows: of cells that are done.
+      config: of one that is not.
+
+    Raises:
+      InputError: the data set can't be opened, or is not theirs.
+    """
+    known = {row["contents"] for row in rows if "contents" in row}
+    if config.dataset.name != "folder" or not known:
+        return
+    opened = config.copy_and_resolve_references()
+    ours = jobs.open_data(opened, resumed=False).contents
+    if known != {ours}:
+        raise InputError(
+            "dataset.data_dir is a folder with other images than those of the cells "
+            "that are done; name theirs, or another --workdir."
+        )
 
 
 def rows_of(

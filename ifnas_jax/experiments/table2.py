@@ -1,5 +1,7 @@
 """Table 2: four methods in the L-chain spaces, at one budget of MAdds."""
 
+import functools
+
 from ifnas_jax.experiments import paper, runs
 
 _METHODS = ("darts", "pcdarts", "goldnas", "ifnas")
@@ -20,7 +22,4 @@ def tables(results):
     return [runs.table(title, results), paper.TABLE2]
 
 
-def figures(results):
-    """None."""
-    del results
-    return {}
+figures = functools.partial(runs.figures, name="table2")

@@ -4,6 +4,8 @@ At the paper's scale each prunes to the target; at proxy scale the runs are thos
 `claims`, whose gates the loss alone moves.
 """
 
+import functools
+
 from ifnas_jax.experiments import claims, paper, runs
 from ifnas_jax.experiments.settings import Setting
 from ifnas_jax.experiments.tables import Table
@@ -39,7 +41,4 @@ def tables(results) -> list[Table]:
     ]
 
 
-def figures(results) -> dict:
-    """None; figures 4 to 6 draw these searches."""
-    del results
-    return {}
+figures = functools.partial(runs.figures, name="table4")

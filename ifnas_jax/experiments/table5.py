@@ -4,6 +4,8 @@ As the paper has it: what is added belongs to the sub-super-network of its step,
 gates move with the others. `claims` has the dose-response in which they don't.
 """
 
+import functools
+
 from ifnas_jax.experiments import claims, paper, runs
 from ifnas_jax.experiments.settings import Setting
 from ifnas_jax.experiments.tables import Table
@@ -33,7 +35,4 @@ def tables(results) -> list[Table]:
     ]
 
 
-def figures(results) -> dict:
-    """None."""
-    del results
-    return {}
+figures = functools.partial(runs.figures, name="table5")

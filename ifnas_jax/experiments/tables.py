@@ -77,6 +77,7 @@ def latex(table: Table) -> str:
             *lines,
             r"\hline",
             r"\end{tabular}",
+            *([rf"\\ {{\footnotesize {_escaped(table.note)}}}"] if table.note else []),
             r"\end{table}",
         ]
     )

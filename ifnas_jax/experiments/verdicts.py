@@ -1,11 +1,12 @@
 """What a sweep says of a claim: reproduced, not reproduced, or not resolvable here.
 
 The rule is fixed before the runs. A claim says that one setting's number is higher than
-another's, by at least so much that it would matter. It is reproduced if the difference
-goes that way with an exact p under 0.05; not reproduced if the 95 % interval excludes a
-difference that would matter, or if the difference goes the other way with a p under
-0.05; else it is not resolvable with these runs, and the table says which difference
-they would have found four times of five.
+another's, by at least so much that it would matter. It is not reproduced if the 95 %
+interval of the difference excludes one that would matter, or if the exact p is under
+0.05 and the difference goes the other way; reproduced if p is under 0.05 and it goes
+that way; else it is not resolvable with these runs, and neither where they are too few
+for a p under 0.05. The table says which difference they would have found four times of
+five.
 """
 
 from collections.abc import Callable, Sequence
@@ -26,6 +27,8 @@ class Claim(NamedTuple):
       lower: the others.
       matters: the smallest difference that would matter.
       show: how a value is shown.
+      paired: whether both have a value of each run, in the same order.
+      caveat: what is to be said with any verdict; may be empty.
     """
 
     text: str
@@ -33,45 +36,66 @@ class Claim(NamedTuple):
     lower: Sequence[float]
     matters: float
     show: Callable[[float], str]
+    paired: bool = False
+    caveat: str = ""
 
 
 def verdict(claim: Claim) -> str:
     """By the rule above; a dash where fewer than two seeds are done."""
-    found = statistics.compare(claim.higher, claim.lower)
+    found = _difference(claim)
     if found is None:
         return "-"
-    if found.p < statistics.LEVEL:
-        return REPRODUCED if found.mean > 0 else REFUTED
-    return REFUTED if found.high < claim.matters else OPEN
+    told = _verdict(claim, found)
+    return f"{told}; {claim.caveat}" if claim.caveat else told
+
+
+def _verdict(claim: Claim, found: statistics.Difference) -> str:
+    if _is_small(claim):
+        return OPEN
+    significant = found.p < statistics.LEVEL
+    if found.high < claim.matters or (significant and found.mean < 0):
+        return REFUTED
+    return REPRODUCED if significant else OPEN
+
+
+def _difference(claim: Claim) -> statistics.Difference | None:
+    compare = statistics.compare_paired if claim.paired else statistics.compare
+    return compare(claim.higher, claim.lower)
+
+
+def _is_small(claim: Claim) -> bool:
+    """Whether no result of so few runs would be under 5 %."""
+    sizes = len(claim.higher), len(claim.lower)
+    return statistics.least_p(*sizes, claim.paired) >= statistics.LEVEL
 
 
 def claims_table(title: str, claims: Sequence[Claim]) -> Table:
     """A row for each claim: the difference, its interval, the test, the power."""
-    rows = []
-    for claim in claims:
-        found = statistics.compare(claim.higher, claim.lower)
-        runs = f"{len(claim.higher)}, {len(claim.lower)}"
-        if found is None:
-            rows.append([claim.text, runs, *["-"] * 6])
-            continue
-        interval = f"{claim.show(found.low)} to {claim.show(found.high)}"
-        rows.append(
-            [
-                claim.text,
-                runs,
-                claim.show(found.mean),
-                interval,
-                probability(found.p),
-                claim.show(claim.matters),
-                claim.show(found.detectable),
-                verdict(claim),
-            ]
-        )
     header = ["claim", "seeds", "difference", "95 % interval", "exact p"]
     header += ["would matter", "detectable", "verdict"]
     note = (
-        "Two-sided permutation tests; intervals by Welch. Detectable: what a t test at "
-        "5 % finds with a power of 80 % at this spread. p is not corrected for the "
-        "number of claims."
+        "Two-sided permutation tests (of two gates of one network: sign flips); "
+        "intervals by Welch or Student. Detectable: what a t test at 5 % finds with a "
+        "power of 80 % at this spread; none, if no result of so few runs is under 5 %. "
+        "p is not corrected for the number of claims."
     )
-    return Table(title, header, rows, note)
+    return Table(title, header, list(map(_row, claims)), note)
+
+
+def _row(claim: Claim) -> list[str]:
+    found = _difference(claim)
+    sizes = {len(claim.higher), len(claim.lower)} if claim.paired else ()
+    runs = ", ".join(map(str, sizes or (len(claim.higher), len(claim.lower))))
+    if found is None:
+        return [claim.text, runs, *["-"] * 6]
+    least = "-" if found.detectable is None else claim.show(found.detectable)
+    return [
+        claim.text,
+        runs,
+        claim.show(found.mean),
+        f"{claim.show(found.low)} to {claim.show(found.high)}",
+        probability(found.p),
+        claim.show(claim.matters),
+        "none" if _is_small(claim) else least,
+        verdict(claim),
+    ]

@@ -9,6 +9,7 @@ from ifnas_jax.architecture.masks import Kept, Masks
 from ifnas_jax.spaces.graph import Edge, Space
 from ifnas_jax.spaces.interleaving import (
     added_connections,
+    adjacent_groups,
     random_groups,
     sampling_groups,
 )
@@ -30,10 +31,13 @@ def loop_masks(config: ConfigDict, space: Space) -> int:
 def groups(config: ConfigDict, space: Space) -> list[tuple[tuple[int, ...], ...]]:
     """For each stage, its groups of node numbers.
 
-    By the node number modulo `sampling.modulus`; or, with `sampling.groups` "random",
-    groups of the same sizes, drawn once with the seed, whose candidates interleave.
+    By the node number modulo `sampling.modulus`; or groups of the same sizes, whose
+    candidates interleave: with `sampling.groups` "random" drawn once with the seed,
+    with "adjacent" of nodes that follow on each other.
     """
     count = modulus(config, space)
+    if config.sampling.groups == "adjacent":
+        return [adjacent_groups(stage, count) for stage in space.stages]
     if config.sampling.groups == "random":
         return [
             random_groups(stage, count, [config.seed, index])

@@ -32,9 +32,17 @@ _DATA = ("dataset.name", "dataset.classes", "dataset.test_split")
 
 
 class Column(NamedTuple):
-    """A number that runs are compared by: its name, where it is, how it is shown."""
+    """A number that runs are compared by.
+
+    Attributes:
+      name: as it is shown.
+      key: in files, where fractions are no percentages.
+      value: of a run, or None.
+      show: as text.
+    """
 
     name: str
+    key: str
     value: Callable[[Run], float | None]
     show: Callable[[float], str]
 
@@ -68,16 +76,27 @@ def _count(value: float) -> str:
 
 
 COLUMNS = (
-    Column("top-1 %", _result("top1"), _percent),
-    Column("error %", _error, _percent),
-    Column("top-5 %", _result("top5"), _percent),
-    Column("MAdds", _found(lambda x: x.cost().madds), lambda x: f"{x / 1e6:.2f}M"),
-    Column("params", _found(lambda x: x.cost().params), lambda x: f"{x / 1e6:.3f}M"),
-    Column("depth", _found(lambda x: x.depth()), _count),
-    Column("edges", _found(edges_of), _count),
-    Column("pre-1 %", _found(_pre1), lambda x: f"{100 * x:.0f}"),
-    Column("search s", _result("search_seconds"), lambda x: f"{x:.0f}"),
-    Column("retrain s", _result("retrain_seconds"), lambda x: f"{x:.0f}"),
+    Column("top-1 %", "top1", _result("top1"), _percent),
+    Column("error %", "error", _error, _percent),
+    Column("top-5 %", "top5", _result("top5"), _percent),
+    Column(
+        "MAdds", "madds", _found(lambda x: x.cost().madds), lambda x: f"{x / 1e6:.2f}M"
+    ),
+    Column(
+        "params",
+        "params",
+        _found(lambda x: x.cost().params),
+        lambda x: f"{x / 1e6:.3f}M",
+    ),
+    Column("depth", "depth", _found(lambda x: x.depth()), _count),
+    Column("edges", "edges", _found(edges_of), _count),
+    Column("pre-1 %", "pre1", _found(_pre1), lambda x: f"{100 * x:.0f}"),
+    Column(
+        "search s", "search_seconds", _result("search_seconds"), lambda x: f"{x:.0f}"
+    ),
+    Column(
+        "retrain s", "retrain_seconds", _result("retrain_seconds"), lambda x: f"{x:.0f}"
+    ),
 )
 
 

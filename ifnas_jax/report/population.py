@@ -19,11 +19,9 @@ from ifnas_jax.spaces.graph import Edge
 from ifnas_jax.statistics import mean_of
 
 # Numbers of a run of which a mean is told, by their columns, which show them.
-_NAMES = {"top-1 %": "top1", "top-5 %": "top5", "MAdds": "madds"}
+_KEYS = ("top1", "top5", "madds", "params", "depth", "edges")
 _COLUMNS = [
-    (column.name, _NAMES.get(column.name, column.name), column.show)
-    for column in COLUMNS
-    if column.name in (*_NAMES, "params", "depth", "edges")
+    (column.name, column.key, column.show) for column in COLUMNS if column.key in _KEYS
 ]
 _SECONDS = ("search_seconds", "retrain_seconds", "compile_seconds")
 

@@ -66,6 +66,20 @@ def random_groups(
     )
 
 
+def adjacent_groups(stage: Stage, modulus: int) -> tuple[tuple[int, ...], ...]:
+    """Groups of the sizes of `sampling_groups`, of nodes that follow on each other.
+
+    A control: as their candidates cover the same gaps, they interleave as much as
+    candidates of so few nodes can.
+    """
+    sizes = [len(group) for group in sampling_groups(stage, modulus)]
+    nodes = list(range(1, stage.num_nodes + 1))
+    ends = np.cumsum(sizes)
+    return tuple(
+        tuple(nodes[end - size : end]) for size, end in zip(sizes, ends, strict=True)
+    )
+
+
 def active_connections(stage: Stage, nodes: Iterable[int]) -> tuple[Edge, ...]:
     """All connections that end in `nodes`, sorted by (destination, source)."""
     nodes = set(nodes)

@@ -40,6 +40,16 @@ def test_agreement_is_with_the_end():
     assert measures.pre1(rows[1]) == 1.0
 
 
+def test_pre_1_is_the_distance_and_not_the_first_that_is_left():
+    """Node 2 has lost pre-1, node 3 is deleted; node 4 chooses pre-1."""
+    own = row((None, 0.7), (None, None), (0.8, 0.2))
+    begun = row((0.5, 0.5), (0.5, 0.5), (0.5, 0.5))
+    assert measures.pre1(own) == 1.0  # of the one node that has a choice
+    assert len(measures.choices([begun, own])) == 2
+    assert measures.agreement([begun, own]) == [0.5, 1.0]
+    assert measures.entropy([begun, own])[0] == 1.0
+
+
 @pytest.mark.parametrize("derivation", ["keep1", "target"])
 def test_a_closed_gate_is_still_a_candidate(derivation):
     """Of the only input of node 1 nothing else can take the place."""
@@ -67,6 +77,8 @@ def test_interleaved_pairs_of_the_claims_settings():
     learning = {label: sorted(own["learning"]) for label, own in found.items()}
     assert learning.pop(claims.WITHOUT) == [18] * 5
     assert set(map(tuple, learning.values())) == {(3, 3, 6, 6)}
+    # Of two adjacent nodes, 4 and 5 say, all long candidates of both interleave.
+    assert found[claims.ADJACENT]["interleaved"] == [3 * 2, 3 * 9, 0, 0]
     pairs = {label: sum(own["interleaved"]) for label, own in found.items()}
     doses = [pairs[label] for label in (claims.IF, *claims.DOSES)]
     assert doses[0] == 0

@@ -192,4 +192,4 @@ def test_the_page_of_experiments_names_all_and_its_example_runs(
     ((_, code),) = blocks("docs/experiments.md", "python")
     monkeypatch.chdir(tmp_path)
     exec(compile(code, "example", "exec"), {})
-    assert capsys.readouterr().out == "22 units, 42 cells\n42 not run yet\n"
+    assert capsys.readouterr().out == "24 units, 48 cells\n48 not run yet\n"

@@ -1,9 +1,12 @@
 """Sweeps: what is run when, what is not repeated, what they leave."""
 
+import dataclasses
 import functools
 import os
+import pathlib
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -88,9 +91,25 @@ def test_consecutive_seeds_are_one_program():
     assert [[cell.seed for cell in own] for own in found] == [[0, 1], [3, 4, 5]]
 
 
+def meet(cell, place):
+    """A study that ends when two are at work, each in a process of its own."""
+    path = pathlib.Path(place.workdir) / "at work"
+    path.mkdir(exist_ok=True)
+    (path / str(os.getpid())).touch()
+    deadline = time.monotonic() + 60
+    while len(list(path.iterdir())) < 2:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    return note(cell, place)
+
+
 def in_two_workers(folder):
     """What the test below runs in a process of its own."""
-    every = sweep.units(studies("a", "b"), range(2))
+    settings = [
+        *(dataclasses.replace(own, study=meet) for own in studies("a", "b")),
+        *studies("c", failing=(0,)),
+    ]
+    every = sweep.units(settings, range(2))
     sweep.run_with_ray(every, Place(folder), cores=1)
 
 
@@ -114,11 +133,12 @@ def test_ray_runs_units_in_two_workers(tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert "fork" not in done.stderr
-    assert done.stdout.splitlines()[-1] == "unit 2 of 2, ETA 0:00"
+    assert done.stdout.splitlines()[-1] == "unit 4 of 4, ETA 0:00"
+    assert len(list((tmp_path / "at work").iterdir())) == 2
     rows = sweep.rows_of(settings, range(2), place)
     assert [row["value"] for row in rows] == [0, 1, 0, 1]
     # What was done before is not repeated.
-    assert sorted((tmp_path / "log").read_text().split()[::2]) == ["a", "a", "b", "b"]
+    assert sorted((tmp_path / "log").read_text().split()[::2]) == list("aabbcc")
 
 
 def test_a_table_from_the_search_to_the_page(swept, capsys, sweep_flags):
