@@ -82,5 +82,6 @@ def line_figure(
     axes.set_ylabel(ylabel, fontsize=8.5)
     axes.tick_params(labelsize=8)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(fontsize=8, frameon=False)
+    if lines:
+        axes.legend(fontsize=8, frameon=False)
     return figure

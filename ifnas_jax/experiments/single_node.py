@@ -187,5 +187,6 @@ def figure(results) -> Figure:
             label = f"pre-{CANDIDATES[index]}"
             axes.plot(steps, mean, color=color, linewidth=1.8, label=label)
     panels[0].set_ylabel("g(β) of node 8", fontsize=8)
-    panels[0].legend(fontsize=7, frameon=False)
+    for axes in [axes for axes in panels if axes.lines][:1]:
+        axes.legend(fontsize=7, frameon=False)
     return drawing

@@ -185,10 +185,14 @@ def test_searches_as_one_program_leave_the_same_cells(swept, sweep_flags, tmp_pa
     both = [Cell(setting, seed, "search") for seed in (0, 1)]
     cells.run_searches(both, place)
     first, second = (place.read(cell) for cell in both)
-    timed = {"seconds", "search_seconds", "compile_seconds", "machine"}
+    timed = {"seconds", "search_seconds", "compile_seconds", "machine", "lanes"}
     same = first.keys() - timed
     assert {key: first[key] for key in same} == {key: own[key] for key in same}
     assert second["gates"] != first["gates"]
+    # Who looks for a seed's run finds it among the others'.
+    run = place.run(both[1])
+    assert files.read_json(run.config)["seed"] == 1
+    assert run.path.endswith("-seeds-0-1/seed-1")
 
 
 @pytest.mark.parametrize(
