@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from ifnas_jax.errors import InputError
     from ifnas_jax.nn.network import Network
     from ifnas_jax.retrain.networks import train_networks
+    from ifnas_jax.retrain.predictions import predict
     from ifnas_jax.retrain.trained import load_trained
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "Network",
     "load_architecture",
     "load_trained",
+    "predict",
     "train_networks",
 ]
 
@@ -31,6 +33,7 @@ _PLACES = {
     "Network": ("nn.network", "Network"),
     "load_architecture": ("architecture", "load"),
     "load_trained": ("retrain.trained", "load_trained"),
+    "predict": ("retrain.predictions", "predict"),
     "train_networks": ("retrain.networks", "train_networks"),
 }
 

@@ -29,6 +29,9 @@ _COMMANDS = {
     ),
     "report": _Command("report.__main__", "report", True, "draw a run's page again"),
     "compare": _Command("compare", "compare", True, "runs beside each other"),
+    "evaluate": _Command(
+        "evaluate", "evaluate", True, "test a trained network, or show it images"
+    ),
     "export": _Command("export", "export", False, "a trained network for others"),
     "prepare": _Command("data.prepare", "prepare", True, "a data set, beforehand"),
     "preflight": _Command(

@@ -158,7 +158,9 @@ def _trained_contents(
     if "onnx" in formats:
         from ifnas_jax.formats import onnx_model
 
-        contents["network.onnx"] = onnx_model.serialized(source, state)
+        contents["network.onnx"] = onnx_model.serialized(
+            source, state, notes.metadata(found.config, found.architecture)
+        )
     return contents
 
 

@@ -194,6 +194,7 @@ def _fill_in(config: ConfigDict, dataset) -> None:
 
     config.dataset.num_classes = dataset.num_classes
     config.dataset.classes = dataset.classes
+    config.dataset.labels = dataset.labels
     config.dataset.contents = dataset.contents
     config.dataset.test_split = dataset.test_split
     config.dtype = training.compute_dtype(config).name

@@ -132,7 +132,8 @@ def test_what_is_exported(exported, finished):
     assert set(re.findall(r"^\| `(\S+)`", readme, re.MULTILINE)) == names - {
         "README.md"
     }
-    assert "TFDS's builder of mnist5k" in readme
+    assert meta["classes"] == [str(digit) for digit in range(10)]
+    assert "the i-th class in `classes` of `meta.json`" in readme
     assert "EXIF's orientation was not applied" in readme
     # Nothing of the machine or the folder that it was made in.
     content = (exported / "network.jax_export").read_bytes()
@@ -218,6 +219,10 @@ def test_onnx(finished, digits, stablehlo_classes, tmp_path):
     subprocess.run([*command, f"--out={out}", "--format=onnx"], check=True)
     assert not re.search(rb"\.py\b", (out / "network.onnx").read_bytes())
     onnx.checker.check_model(str(out / "network.onnx"), full_check=True)
+    model = onnx.load(str(out / "network.onnx"))
+    told = {own.key: json.loads(own.value) for own in model.metadata_props}
+    assert told["classes"] == [str(digit) for digit in range(10)]
+    assert (told["image_size"], told["mean"], told["std"]) == (28, [0.5], [0.5])
     session = onnxruntime.InferenceSession(
         str(out / "network.onnx"), providers=["CPUExecutionProvider"]
     )

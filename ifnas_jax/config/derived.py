@@ -74,12 +74,13 @@ def resolve(config: ConfigDict, stored: dict[str, Any] | None) -> None:
     config.dataset.classes = class_names(config.dataset.classes)
     if stored is None:
         return
-    names = stored["dataset"].get("classes", [])
-    if not isinstance(names, list) or not all(isinstance(x, str) for x in names):
-        raise InputError(
-            f"config.json of the workdir has dataset.classes {names!r}, which no run "
-            "leaves; restore it, or use another workdir."
-        )
+    for field in ("classes", "labels"):
+        names = stored["dataset"].get(field, [])
+        if not isinstance(names, list) or not all(isinstance(x, str) for x in names):
+            raise InputError(
+                f"config.json of the workdir has dataset.{field} {names!r}, which no "
+                "run leaves; restore it, or use another workdir."
+            )
     for field in ("contents", "test_split"):
         if type(stored["dataset"].get(field)) is not str:
             raise InputError(
@@ -94,9 +95,11 @@ def resolve(config: ConfigDict, stored: dict[str, Any] | None) -> None:
         )
     # Those of any other set stay as they are given.
     if config.dataset.name == "imagenet100" and not config.dataset.classes:
-        config.dataset.classes = tuple(names)
+        config.dataset.classes = tuple(stored["dataset"].get("classes", []))
     config.dataset.num_classes = config.dataset.num_classes or classes
     config.dataset.contents = config.dataset.contents or stored["dataset"]["contents"]
+    labels = stored["dataset"].get("labels", [])
+    config.dataset.labels = config.dataset.labels or tuple(labels)
     tested = stored["dataset"]["test_split"]
     config.dataset.test_split = config.dataset.test_split or tested
     config.dtype = dtype if config.dtype == "auto" else config.dtype

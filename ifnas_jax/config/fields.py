@@ -149,6 +149,7 @@ def _dataset(dataset: str) -> ConfigDict:
     data.classes = ()  # their TFDS names; empty: all, or those that subset_seed draws
     data.subset_seed = 0  # draws the 100 classes of imagenet100
     data.contents = ""  # filled in: its version and files; a run takes no other
+    data.labels = ()  # filled in: the name of each label
     data.test_split = ""  # filled in: the first of test, validation, val with labels
     data.on_unreadable = "stop"  # at an image that can't be decoded; "skip": count it
     data.crop = "resized"  # random resized crop; "pad": pad and crop

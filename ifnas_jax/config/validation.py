@@ -175,8 +175,7 @@ def _check_sampling(config: ConfigDict, space: Space) -> None:
     ):
         raise InputError(
             f"sampling.groups is {fields.groups!r}, but in this space a group is one "
-            "node or all of them, so that they are the same as by 'modulo'; set it to "
-            "that."
+            "node or all of them, so that they are the same; set it to 'modulo'."
         )
     if fields.interleaved and not any(
         any(sampling.additions(config, space, groups, index))

@@ -13,6 +13,7 @@ from ifnas_jax.data.builder import open_records, prepared_builder
 from ifnas_jax.data.classes import chosen_classes, split_labels
 from ifnas_jax.data.examples import Examples
 from ifnas_jax.data.folder import FOLDER
+from ifnas_jax.data.names import composed
 from ifnas_jax.data.parts import split_name, test_split
 from ifnas_jax.errors import ChangedError, InputError
 
@@ -35,6 +36,7 @@ class Dataset:
           used; otherwise ().
       contents: its version, examples and files: equal ones are read in equal order.
       test_split: the name of the split that the network is tested on.
+      labels: the name of each label.
     """
 
     num_classes: int
@@ -44,6 +46,7 @@ class Dataset:
     classes: tuple[str, ...] = ()
     contents: str = ""
     test_split: str = "test"
+    labels: tuple[str, ...] = ()
 
 
 def open_dataset(config: ml_collections.ConfigDict, prepare: bool = True) -> Dataset:
@@ -98,8 +101,14 @@ def open_dataset(config: ml_collections.ConfigDict, prepare: bool = True) -> Dat
         )
         for part, split in splits.items()
     }
+    labels = names or tuple(map(composed, feature.names))
     return Dataset(
-        num_classes, classes=names, contents=contents, test_split=test, **parts
+        num_classes,
+        **parts,
+        classes=names,
+        contents=contents,
+        test_split=test,
+        labels=labels,
     )
 
 

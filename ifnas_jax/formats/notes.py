@@ -1,5 +1,6 @@
 """What stands beside an exported network: how to use it, for people and programs."""
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -94,7 +95,7 @@ def meta(
     return {
         "dataset": data.name,
         "num_classes": architecture.macro.num_classes,
-        "classes": list(data.classes) or None,
+        "classes": list(class_names(data)) or None,
         "image_size": data.image_size,
         "channels": data.channels,
         "shorter_side": _shorter_side(data),
@@ -106,6 +107,18 @@ def meta(
         "top1": top1,
         "top1_dtype": None if top1 is None else config.dtype,
     }
+
+
+def metadata(config: ConfigDict, architecture: Architecture) -> dict[str, str]:
+    """What of `meta.json` an ONNX model carries: JSON values by their keys."""
+    told = meta(config, architecture, None)
+    names = ("classes", "image_size", "channels", "shorter_side", "mean", "std")
+    return {name: json.dumps(told[name], ensure_ascii=False) for name in names}
+
+
+def class_names(data: ConfigDict) -> tuple[str, ...]:
+    """The name of each label; () of a run of an earlier version."""
+    return tuple(data.labels) or tuple(data.classes)
 
 
 def _shorter_side(data: ConfigDict) -> int | None:
@@ -128,7 +141,7 @@ def _preparation(data: ConfigDict) -> str:
 
 def _classes(data: ConfigDict) -> str:
     """Where the names of the classes are, in the order of the outputs."""
-    if data.classes:
+    if class_names(data):
         return "`classes` of `meta.json`"
     if data.name == "folder":
         return "the sorted names of the folders of images"

@@ -24,7 +24,9 @@ class _FromPixels(nn.Module):
         return self.network((images - self.mean) / self.std)
 
 
-def serialized(source: str, state: Mapping[str, np.ndarray]) -> bytes:
+def serialized(
+    source: str, state: Mapping[str, np.ndarray], facts: Mapping[str, str]
+) -> bytes:
     """The network with its weights, for any batch size.
 
     It takes "images", float32 [batch, channels, size, size] of values in [0, 1], and
@@ -33,6 +35,7 @@ def serialized(source: str, state: Mapping[str, np.ndarray]) -> bytes:
     Args:
       source: the text of `network.py`.
       state: its `state_dict`, of `torch_source`.
+      facts: what the model's metadata say.
     """
     module = torch_source.load(source)
     model = _FromPixels(module)
@@ -49,4 +52,5 @@ def serialized(source: str, state: Mapping[str, np.ndarray]) -> bytes:
     )
     # Where in which file each operation comes from, on this machine.
     ClearMetadataAndDocStringPass()(program.model)
+    program.model.metadata_props.update(facts)
     return program.model_proto.SerializeToString(deterministic=True)

@@ -19,7 +19,7 @@ from ifnas_jax.spaces.graph import Space
 # done, where and how it is logged, not what comes out.
 _FREE = (
     *("seed", "seeds", "lanes", "jobs", "tensorboard", "log_every"),
-    *("dataset.data_dir", "dataset.on_unreadable"),
+    *("dataset.data_dir", "dataset.on_unreadable", "dataset.labels"),
     *("search.checkpoint_every", "retrain.checkpoint_every"),
     *("search.valid_every", "retrain.test_every"),
 )

@@ -148,6 +148,7 @@ def stored_config(workdir: Workdir) -> dict[str, Any] | None:
         stored = files.read_json(workdir.config, {"dataset": dict})
         # A run of an earlier version does not say.
         stored["dataset"].setdefault("test_split", "")
+        stored["dataset"].setdefault("labels", [])
         stored = {"seeds": 1, "lanes": "auto"} | stored
         return stored
     except (FileNotFoundError, NotADirectoryError):
