@@ -76,11 +76,14 @@ def compare(first: Sequence[float], second: Sequence[float]) -> Difference | Non
     if one.std() == two.std() == 0:
         # No spread to infer from: only the permutations tell.
         return Difference(mean, mean, mean, p, None)
-    interval = stats.ttest_ind(one, two, equal_var=False).confidence_interval()
-    pooled = math.sqrt((one.var(ddof=1) + two.var(ddof=1)) / 2)
-    scale = pooled * math.sqrt(1 / len(one) + 1 / len(two))
-    least = _detectable(scale, len(one) + len(two) - 2)
-    return Difference(mean, float(interval.low), float(interval.high), p, least)
+    # Welch's interval: of each mean its squared standard error.
+    errors = [float(own.var(ddof=1)) / len(own) for own in (one, two)]
+    scale, sizes = math.sqrt(sum(errors)), (len(one) - 1, len(two) - 1)
+    freedom = sum(errors) ** 2 / sum(
+        error**2 / size for error, size in zip(errors, sizes, strict=True)
+    )
+    half = float(stats.t.ppf(1 - LEVEL / 2, freedom)) * scale
+    return Difference(mean, mean - half, mean + half, p, _detectable(scale, freedom))
 
 
 def compare_paired(

@@ -4,9 +4,9 @@ The rule is fixed before the runs. A claim says that one setting's number is hig
 another's, by at least so much that it would matter. It is not reproduced if the 95 %
 interval of the difference excludes one that would matter, or if the exact p is under
 0.05 and the difference goes the other way; reproduced if p is under 0.05 and it goes
-that way; else it is not resolvable with these runs, and neither where they are too few
-for a p under 0.05. The table says which difference they would have found four times of
-five.
+that way; else it is not resolvable with these runs, and neither where they are fewer
+than four or too few for a p under 0.05. The table says which difference they would have
+found four times of five.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,6 +16,10 @@ from ifnas_jax import statistics
 from ifnas_jax.experiments.tables import Table, probability
 
 REPRODUCED, REFUTED, OPEN = "reproduced", "not reproduced", "not resolvable here"
+
+
+# Beside a sample of hundreds, p alone would let two runs speak.
+_FEWEST = 4
 
 
 class Claim(NamedTuple):
@@ -64,9 +68,10 @@ def _difference(claim: Claim) -> statistics.Difference | None:
 
 
 def _is_small(claim: Claim) -> bool:
-    """Whether no result of so few runs would be under 5 %."""
+    """Whether there are too few runs to say anything, or for a p under 5 %."""
     sizes = len(claim.higher), len(claim.lower)
-    return statistics.least_p(*sizes, claim.paired) >= statistics.LEVEL
+    too_few = statistics.least_p(*sizes, claim.paired) >= statistics.LEVEL
+    return too_few or min(sizes) < _FEWEST
 
 
 def claims_table(title: str, claims: Sequence[Claim]) -> Table:

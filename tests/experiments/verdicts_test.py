@@ -24,6 +24,8 @@ def claim(higher, lower, matters=2.0):
         # Three against three can't be under 5 % (2 of 20), however far apart.
         ([18, 18.5, 19], [5, 5.5, 6], OPEN),
         ([5, 5], [5, 5], OPEN),
+        # Two of which nothing is known but that they are alike, beside hundreds.
+        ([9.0] * 100 + [10.0] * 400, [5, 5], OPEN),
         ([18], [5, 6, 7], "-"),
     ],
 )
@@ -33,15 +35,15 @@ def test_verdict(higher, lower, verdict):
 
 def test_the_table_says_the_difference_its_test_and_the_power():
     shown = verdicts.claims_table(
-        "t", [claim([18, 18, 17, 18, 18], [9, 12, 7, 10, 8]), claim([], [])]
+        "t", [claim([18, 19, 17, 18, 20], [8, 9, 7, 8, 10]), claim([], [])]
     )
     row = dict(zip(shown.header, shown.rows[0], strict=True))
     assert row["seeds"] == "5, 5"
-    assert row["difference"] == "8.6"
+    assert row["difference"] == "10.0"
     assert row["exact p"] == f"{2 / 252:.3f}"
     assert row["verdict"] == REPRODUCED
-    # d = 2.02 at five against five, times the pooled deviation of 1.4.
-    assert float(row["detectable"]) == pytest.approx(2.02 * 1.41, abs=0.1)
+    # d = 2.02 at five against five, times the deviation of 1.14.
+    assert float(row["detectable"]) == pytest.approx(2.02 * 1.14, abs=0.06)
     assert shown.rows[1] == ["deeper", "0, 0", *["-"] * 6]
 
 
