@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from ifnas_jax.architecture import load as load_architecture
     from ifnas_jax.errors import InputError
     from ifnas_jax.nn.network import Network
+    from ifnas_jax.report.loaded import load_run
     from ifnas_jax.retrain.networks import train_networks
     from ifnas_jax.retrain.predictions import predict
     from ifnas_jax.retrain.trained import load_trained
@@ -21,6 +22,7 @@ __all__ = [
     "InputError",
     "Network",
     "load_architecture",
+    "load_run",
     "load_trained",
     "predict",
     "train_networks",
@@ -32,6 +34,7 @@ _PLACES = {
     "InputError": ("errors", "InputError"),
     "Network": ("nn.network", "Network"),
     "load_architecture": ("architecture", "load"),
+    "load_run": ("report.loaded", "load_run"),
     "load_trained": ("retrain.trained", "load_trained"),
     "predict": ("retrain.predictions", "predict"),
     "train_networks": ("retrain.networks", "train_networks"),

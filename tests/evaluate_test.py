@@ -112,6 +112,6 @@ def test_the_pages_example_predicts(finished, photos, tmp_path, monkeypatch, cap
     (tmp_path / "runs" / "first").symlink_to(finished[0])
     for name, image in zip("ab", labels, strict=False):
         shutil.copy(folder / image, tmp_path / f"{name}.png")
-    ((_, code),) = blocks("docs/using.md", "python")
+    (_, code), _ = blocks("docs/using.md", "python")
     exec(compile(code, "example", "exec"), {})
     assert len(capsys.readouterr().out.splitlines()) == 2
