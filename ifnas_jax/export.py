@@ -33,7 +33,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     tpu.keep_quiet()
     try:
         formats = _formats(arguments.format, weights)
-        export(arguments.workdir, arguments.out, formats, weights)
+        spare = arguments.format is None
+        export(arguments.workdir, arguments.out, formats, weights, spare)
     except InputError as error:
         print(f"export: {error}", file=sys.stderr)
         return 2
@@ -90,7 +91,11 @@ def _formats(given: str | None, weights: bool) -> tuple[str, ...]:
 
 
 def export(
-    workdir: str, out: str, formats: Sequence[str], weights: bool = True
+    workdir: str,
+    out: str,
+    formats: Sequence[str],
+    weights: bool = True,
+    spare: bool = False,
 ) -> None:
     """Writes a folder with the network of a run, whole or not at all.
 
@@ -100,6 +105,7 @@ def export(
       formats: of `FORMATS`.
       weights: whether they are exported; else "torch" is the only format, which is
         left out if an operator has no counterpart in it.
+      spare: whether it is left out then in any case, since nobody asked for it.
 
     Raises:
       InputError: the run is not done or damaged, an operator has no counterpart in a
@@ -111,9 +117,9 @@ def export(
     if os.path.lexists(out) or storage.exists(out):
         raise InputError(f"--out {out!r} exists; name a new folder.")
     missing = torch_source.without_counterpart(found.architecture)
-    if missing and not weights:
+    if missing and (spare or not weights):
         print(f"No network.py: PyTorch has no counterpart of {missing[0]!r}.")
-        formats = ()
+        formats = [name for name in formats if name != "torch"]
     # First, since it refuses what PyTorch has no counterpart of. ONNX is made from it.
     source = _torch_source(found) if {"torch", "onnx"} & set(formats) else ""
     trained = load_trained(workdir) if weights else None

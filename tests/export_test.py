@@ -274,6 +274,22 @@ def test_an_operator_of_ones_own_goes_without_pytorch(
     assert f"`{own}` has no counterpart" in (tmp_path / "out/README.md").read_text()
 
 
+def test_a_trained_one_goes_without_pytorch_where_nobody_asks_for_it(
+    finished, tmp_path, monkeypatch, capsys
+):
+    """What a finished run names as the next command is not refused."""
+    monkeypatch.setattr(
+        export.torch_source, "without_counterpart", lambda found: ["my:own"]
+    )
+    arguments = [f"--workdir={finished[0]}", f"--out={tmp_path}/out"]
+    assert export.main(arguments) == 0
+    assert "No network.py: PyTorch has no counterpart of 'my:own'." in (
+        capsys.readouterr().out
+    )
+    assert "network.jax_export" in os.listdir(tmp_path / "out")
+    assert "network.py" not in os.listdir(tmp_path / "out")
+
+
 BAD = {
     "no run": (["search", "config.json"], [], "is no run: it has no config.json"),
     "searching": (["search/architecture.json"], [], "its search is not done"),

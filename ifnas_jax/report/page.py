@@ -26,6 +26,7 @@ from ifnas_jax.report.document import (
 from ifnas_jax.report.inline import inline
 from ifnas_jax.report.run import Run, edges_of, name_of, space_name
 from ifnas_jax.report.tables import millions, stage_names
+from ifnas_jax.run.result import FIVE
 
 # Seconds after which the page of a run that goes on is loaded again.
 REFRESH = 30
@@ -116,7 +117,8 @@ def _facts(run: Run) -> Iterable[tuple[str, str, str]]:
     if result.get("top1") is not None:
         where = f"{_tested(result)}, after the last epoch"
         yield "top-1", f"{100 * result['top1']:.2f} %", where
-        yield "top-5", f"{100 * result['top5']:.2f} %", where
+        if run.config["dataset.num_classes"] > FIVE:
+            yield "top-5", f"{100 * result['top5']:.2f} %", where
     elif "loss" in last:
         what = "retraining" if run.retrain else "search"
         yield "loss", f"{last['loss']:.3f}", f"of the {what}, at step {last['step']}"

@@ -17,6 +17,9 @@ from ifnas_jax.run.workdir import Workdir
 
 PACKAGES = ("ifnas_jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 
+# Among so many classes five guesses can't miss, so that top-5 says nothing.
+FIVE = 5
+
 # What is shown of a result.
 _SHOWN = {
     **dict.fromkeys(("top1", "top5"), (float, type(None))),
@@ -151,7 +154,9 @@ def _rows(workdir: Workdir, result: dict[str, Any]) -> Iterator[tuple[str, str]]
     if result["top1"] is not None:
         split = result.get("test_split", "test")
         yield f"{split} top-1", f"{100 * result['top1']:.2f} %"
-        yield f"{split} top-5", f"{100 * result['top5']:.2f} %"
+        data = files.read_json(workdir.config, {"dataset": dict})["dataset"]
+        if data.get("num_classes", 0) > FIVE:
+            yield f"{split} top-5", f"{100 * result['top5']:.2f} %"
     target = f"target {result['target_madds'] / 1e6:.2f}M, met by "
     met = f" ({target}{result['target_met_by']})" if result["target_met_by"] else ""
     yield "MAdds", f"{result['madds'] / 1e6:.2f}M{met}"
