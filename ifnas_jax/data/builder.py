@@ -3,7 +3,9 @@
 TFDS imports TensorFlow when it writes; a prepared set is found and read without it.
 """
 
+import contextlib
 import difflib
+import io
 import itertools
 import resource
 import socket
@@ -168,12 +170,15 @@ def _prepare(builder: tfds.core.DatasetBuilder) -> None:
     if builder.name == IMAGENET:
         _check_tars(builder)
     print(f"Preparing the data set {name} in {path} (once).", flush=True)
+    # What TFDS prints is about downloads; how far it is, it says on stderr.
+    silent = contextlib.redirect_stdout(io.StringIO())
     try:
-        builder.download_and_prepare(
-            file_format="array_record",
-            # Google's bucket only has TFRecords, and asking it takes the network.
-            download_config=tfds.download.DownloadConfig(try_download_gcs=False),
-        )
+        with contextlib.nullcontext() if builder.url_infos else silent:
+            builder.download_and_prepare(
+                file_format="array_record",
+                # Google's bucket only has TFRecords, and asking takes the network.
+                download_config=tfds.download.DownloadConfig(try_download_gcs=False),
+            )
     except _PREPARE_ERRORS as error:
         if path.exists():  # Another process was faster, and its files count.
             return
