@@ -24,6 +24,7 @@ def strip_figure(panels: Mapping[str, Mapping[str, Sequence[float]]]) -> Figure:
     for axes, (name, groups) in zip(rows, panels.items(), strict=True):
         for place, values in enumerate(groups.values()):
             _strip(axes, place, values)
+        _limit(axes, [value for values in groups.values() for value in values])
         axes.set_xlabel(name, fontsize=8.5, color=INK)
         axes.set_yticks(range(len(labels)), labels, fontsize=8.5)
         axes.tick_params(axis="x", labelsize=8)
@@ -33,6 +34,13 @@ def strip_figure(panels: Mapping[str, Mapping[str, Sequence[float]]]) -> Figure:
         axes.tick_params(axis="y", length=0)
     rows[0].invert_yaxis()
     return figure
+
+
+def _limit(axes, values: Sequence[float]) -> None:
+    """Shows all dots; the interval of two seeds would be as wide as the rest."""
+    if values:
+        pad = 0.12 * (max(values) - min(values)) or 1.0
+        axes.set_xlim(min(values) - pad, max(values) + pad)
 
 
 def _strip(axes, place: int, values: Sequence[float]) -> None:
