@@ -20,8 +20,10 @@ from typing import Any
 
 from ifnas_jax import command, storage
 from ifnas_jax.command import make_parser
-from ifnas_jax.errors import InputError
+from ifnas_jax.data.names import composed
+from ifnas_jax.errors import InputError, StorageError
 from ifnas_jax.retrain.trained import load_found, load_trained
+from ifnas_jax.run.result import FIVE
 
 _SHOWN = 20  # predictions that are printed
 
@@ -38,6 +40,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except InputError as error:
         print(f"evaluate: {error}", file=sys.stderr)
         return 2
+    except StorageError as error:
+        print(f"evaluate: {error}", file=sys.stderr)
+        return 4
     except OSError as error:
         print(
             f"evaluate: {command.unusable(error, arguments.workdir)}", file=sys.stderr
@@ -75,10 +80,11 @@ def _check(arguments: argparse.Namespace) -> None:
                 f"--{name} tells what images are seen as; name a folder of them with "
                 "--images, or leave it out."
             )
-    if arguments.images and (arguments.dataset or arguments.part != "test"):
+    prepared = arguments.dataset or arguments.data_dir or arguments.part != "test"
+    if arguments.images and prepared:
         raise InputError(
-            "--images is a folder, and --dataset or --part a prepared set; leave one "
-            "of them out."
+            "--images is a folder, and --dataset, --data-dir and --part are of a "
+            "prepared set; leave one of them out."
         )
 
 
@@ -93,24 +99,30 @@ def _test(arguments: argparse.Namespace) -> None:
     from ifnas_jax.data.source import open_dataset
     from ifnas_jax.retrain.tested import accuracy
 
-    if arguments.dataset:
+    ours, name = tuple(config.dataset.labels), config.dataset.name
+    config.dataset.labels = ()
+    if arguments.dataset or arguments.data_dir:
         config.dataset.update(
-            name=arguments.dataset, data_dir="", contents="", test_split=""
+            name=arguments.dataset or name, contents="", test_split="", num_classes=0
         )
+    if arguments.dataset:
+        config.dataset.data_dir = ""
     if arguments.data_dir:
         config.dataset.data_dir = arguments.data_dir
     dataset = open_dataset(config.dataset)
-    if config.dataset.labels and dataset.labels != tuple(config.dataset.labels):
+    if ours and dataset.labels != ours:
         raise InputError(
             f"--dataset {config.dataset.name!r} has other classes than the run's "
-            f"{load_found(arguments.workdir).config.dataset.name!r}; choose a set with "
-            "the same, in the same order."
+            f"{name!r}; choose a set with the same, in the same order."
         )
+    if not ours:
+        print("The run does not say what its classes are: see that they are these.")
     part = getattr(dataset, arguments.part)
     found = accuracy(config, trained, part)
     print(f"{len(part):,} images of {config.dataset.name}, {arguments.part}:")
-    for name, value in found.items():
-        print(f"  {name.replace('top', 'top-')}  {100 * value:.2f} %")
+    print(f"  top-1  {100 * found['top1']:.2f} %")
+    if dataset.num_classes > FIVE:
+        print(f"  top-5  {100 * found['top5']:.2f} %")
 
 
 def _see(arguments: argparse.Namespace) -> None:
@@ -179,7 +191,8 @@ def _tell(rows: Sequence[dict[str, Any]], labels: Sequence[str]) -> None:
         print(f"{row['image']}: {told}")
     if len(rows) > _SHOWN:
         print(f"... and {len(rows) - _SHOWN:,} more; --json or --csv writes all.")
-    folders = [os.path.basename(os.path.dirname(row["image"])) for row in rows]
+    paths = [os.path.dirname(row["image"]) for row in rows]
+    folders = [composed(os.path.basename(path)) for path in paths]
     if labels and set(folders) <= set(labels):
         right = sum(map(lambda row, name: row["class"] == name, rows, folders))
         share = 100 * right / len(rows)

@@ -151,7 +151,7 @@ def run(
       PreemptedError: SIGTERM came, and everything is saved.
     """
     workdir = Workdir(storage.named("--workdir", workdir, checkpoints=True))
-    network = given.adopt(config, architecture) if architecture else None
+    network = given.adopt(config, architecture)
     validate(config)
     stored, done = begin.look(config, workdir, cluster)
     begin.settle(config, stored, workdir, cluster)

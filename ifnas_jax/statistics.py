@@ -119,7 +119,8 @@ def permutation_test(first: Sequence[float], second: Sequence[float]) -> float:
         chosen = np.array(list(itertools.combinations(range(count), size)))
     else:
         order = np.random.default_rng(0).random((_SAMPLE, count)).argsort(axis=1)
-        chosen = order[:, :size]
+        # With the division that was seen, so that no p is 0.
+        chosen = np.concatenate([order[:, :size], [np.arange(size)]])
     # Of each division the first mean minus the second.
     sums = values[chosen].sum(axis=1)
     means = sums / size - (values.sum() - sums) / (count - size)
@@ -145,6 +146,7 @@ def _signed_sums(values: np.ndarray) -> np.ndarray:
         signs = np.array(list(itertools.product((-1, 1), repeat=len(values))))
     else:
         signs = np.random.default_rng(0).choice((-1, 1), (_SAMPLE, len(values)))
+        signs[0] = 1  # as it was seen
     return signs @ values
 
 

@@ -6,13 +6,19 @@ import shutil
 import sys
 import time
 
+import numpy as np
 import pytest
 from commands import contents, finish, start
 from tiny import TARGET
 
 from ifnas_jax import architecture, files, main, training
+from ifnas_jax import config as config_lib
+from ifnas_jax.config.command_line import load_config
+from ifnas_jax.config.validation import validate
 from ifnas_jax.data import source
 from ifnas_jax.errors import ChangedError, InputError, StorageError
+from ifnas_jax.run import begin, given
+from ifnas_jax.run.workdir import Workdir
 from ifnas_jax.runtime import distributed
 
 
@@ -122,13 +128,50 @@ def test_a_network_that_is_given_is_trained_longer_and_wider(
     masked[1][:, 0] = True
     architecture.from_kept(before.space, masked, before.macro).save(other)
     assert main.main([*flags[:-1], f"--architecture={other}"]) == 2
-    assert "is another network, or has other sizes" in capsys.readouterr().err
+    assert "holds a run with another config: given (stored" in capsys.readouterr().err
+    assert result["method"] == "given"
+    # Without the flag it is another run: nothing is searched in its place.
+    assert main.main(flags[:-1]) == 2
+    assert "holds a run with another config: given (stored" in capsys.readouterr().err
     for more, words in (
         (["--config.seeds=2"], "seeds is 2, but --architecture names one network"),
+        (["--config.jobs=search"], "jobs is ('search',), but --architecture names"),
+        (["--config.given=x"], "given is 'x', but is filled in"),
         (["--config.retrain.batch_size=0"], "retrain.batch_size is 0"),
     ):
         assert main.main([*flags, *more]) == 2
         assert words in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["darts_space", "goldnas_space"])
+def test_a_network_of_cells_is_taken_with_its_space(name, tmp_path):
+    config = load_config(f"{name}:mnist5k")
+    space, sizes = config_lib.space(config), config_lib.macro(config)
+    kept = [np.zeros_like(stage) for stage in space.full()]
+    for stage in kept:
+        stage[:, :2, 0] = True  # two inputs a node, one operator each
+    architecture.from_kept(space, kept, sizes).save(tmp_path / "a.json")
+    config.target_madds = 1  # of no search
+    found = given.adopt(config, str(tmp_path / "a.json"))
+    validate(config)
+    assert config_lib.space(config).nodes == found.space.nodes
+    assert given.sized(found, config).to_json() == found.to_json()
+
+
+def test_a_run_of_before_labels_goes_on(finished, tmp_path):
+    """Such as one of many seeds, whose config is compared when the data is open."""
+    stored = files.read_json(finished[0] / "config.json")
+    del stored["dataset"]["labels"], stored["given"]
+    files.write_json(tmp_path / "config.json", stored)
+    config = load_config("lchain4:mnist5k")
+    config.update_from_flattened_dict(_fields(stored))
+    config.dataset.labels = tuple(map(str, range(10)))
+    assert begin.check_seed(config, Workdir(tmp_path)) is not None
+
+
+def _fields(stored):
+    flat = config_lib.flatten(stored)
+    return {k: tuple(v) if isinstance(v, list) else v for k, v in flat.items()}
 
 
 @pytest.mark.parametrize("case", BAD)

@@ -19,7 +19,7 @@ def refuse_all(argv):
     flags = [word for word in argv if not word.startswith("[")]
     run = main.run
 
-    def run_all(config, workdir, cluster):
+    def run_all(config, workdir, cluster, architecture):
         for path, _, *overrides in cases[:-1]:
             other = load_config(path.removeprefix("--config="), overrides)
             try:

@@ -33,6 +33,8 @@ def default(dataset: str) -> ConfigDict:
     # ifnas, dnas (the same without the sampling), goldnas, darts, pcdarts, fairdarts,
     # random, randomws (random search with weight sharing).
     config.method = "ifnas"
+    # Filled in: a checksum of the network that --architecture names.
+    config.given = ""
     # prune: remove gates that close until target_madds is met, while searching.
     # target: search without removing, then remove the weakest until it is met.
     # keep1: search without removing (goldnas: until one edge a node is left), then
@@ -86,7 +88,7 @@ def _sampling() -> ConfigDict:
     sampling = ConfigDict()
     sampling.period = 100  # iterations of one sampling step
     # modulo: groups by node number. random: of the same sizes, drawn at random, so that
-    # they interleave; adjacent: of nodes in a row, so that they interleave the most.
+    # some interleave; adjacent: of nodes in a row, so that they do.
     # matched: no sampling, but gates move as often as under it.
     sampling.groups = "modulo"
     sampling.modulus = 0  # of node numbers; 0: L, or the nodes of a cell

@@ -39,8 +39,9 @@ def validate(config: ConfigDict) -> None:
             raise InputError(f"space.operators: {error}") from error
     space = config_lib.space(config)
     _check_sizes(config, space)
-    _check_derivation(config, space)
-    _check_sampling(config, space)
+    if "search" in config.jobs:
+        _check_derivation(config, space)
+        _check_sampling(config, space)
     check_budget(config)
     _check_auxiliary(config, space)
 

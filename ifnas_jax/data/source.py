@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import zlib
+from collections.abc import Sequence
 
 import ml_collections
 import numpy as np
@@ -101,15 +102,25 @@ def open_dataset(config: ml_collections.ConfigDict, prepare: bool = True) -> Dat
         )
         for part, split in splits.items()
     }
-    labels = names or tuple(map(composed, feature.names))
     return Dataset(
         num_classes,
         **parts,
         classes=names,
         contents=contents,
         test_split=test,
-        labels=labels,
+        labels=_labels(config, names or feature.names),
     )
+
+
+def _labels(config: ml_collections.ConfigDict, names: Sequence[str]) -> tuple[str, ...]:
+    """The names of the labels; refuses those of the config if they are others."""
+    labels = tuple(map(composed, names))
+    if tuple(config.get("labels", ())) not in ((), labels):
+        raise InputError(
+            f"dataset.labels is {tuple(config.labels)!r}, but '{config.name}' has "
+            f"{labels!r}: leave it out, since it is filled in."
+        )
+    return labels
 
 
 def _check_contents(

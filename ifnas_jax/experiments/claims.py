@@ -1,7 +1,7 @@
 """Is it the interleaving? Claims of the paper, each beside its controls.
 
 IF-NAS and the same without sampling ("w/o IF"), and controls: groups of the same sizes
-that interleave, of adjacent nodes (as much as they can) or of random ones; update-
+that interleave, of adjacent nodes or of random ones; update-
 matched (no sampling, but gates move as often as under it); and a dose-response: 1, 2, 3
 and all interleaved connections added on purpose, while as many nodes learn in a step as
 without. Gates are moved by the loss alone, for all with the same steps and rates.

@@ -13,7 +13,7 @@ from ifnas_jax.architecture import Architecture
 
 # Fields that say where and how a run goes, not what comes out.
 _FREE = (
-    *("seed", "seeds", "lanes", "jobs", "tensorboard", "log_every"),
+    *("seed", "seeds", "lanes", "jobs", "given", "tensorboard", "log_every"),
     *("dataset.data_dir", "dataset.on_unreadable", "dataset.labels"),
     *("search.checkpoint_every", "retrain.checkpoint_every"),
 )

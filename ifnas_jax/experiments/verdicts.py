@@ -81,7 +81,8 @@ def claims_table(title: str, claims: Sequence[Claim]) -> Table:
     note = (
         "Two-sided permutation tests (of two gates of one network: sign flips); "
         "intervals by Welch or Student. Detectable: what a t test at 5 % finds with a "
-        "power of 80 % at this spread; none, if no result of so few runs is under 5 %. "
+        "power of 80 % at this spread; none, if there are fewer than four runs on a "
+        "side or no result of so few can be under 5 %. "
         "p is not corrected for the number of claims."
     )
     return Table(title, header, list(map(_row, claims)), note)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import jax
 from ml_collections import ConfigDict
 
 from ifnas_jax import training
@@ -10,20 +11,25 @@ from ifnas_jax.data.pipeline import eval_batches
 from ifnas_jax.retrain.trained import Trained
 from ifnas_jax.runtime import distributed
 
+_BATCH = 64
+
 
 def accuracy(config: ConfigDict, trained: Trained, part: Sequence) -> dict[str, float]:
     """Top-1 and top-5 in float32, each image counted once.
 
     Args:
-      config: of its run; the data set's transforms and the batch size are read.
+      config: of its run; the data set's transforms are read.
       trained: the network.
       part: images and labels, as `open_dataset` opens them.
     """
     prepare = training.preparer(config.dataset)
+    # Of any size, since running statistics normalise: that of the run may be a pod's.
+    devices = jax.device_count()
+    batch_size = -(-_BATCH // devices) * devices
     batches = eval_batches(
         part,
         eval_transform(config.dataset),
-        batch_size=config.retrain.batch_size,
+        batch_size=batch_size,
         **distributed.processes(),
     )
 

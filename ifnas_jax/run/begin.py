@@ -149,7 +149,7 @@ def stored_config(workdir: Workdir) -> dict[str, Any] | None:
         # A run of an earlier version does not say.
         stored["dataset"].setdefault("test_split", "")
         stored["dataset"].setdefault("labels", [])
-        stored = {"seeds": 1, "lanes": "auto"} | stored
+        stored = {"seeds": 1, "lanes": "auto", "given": ""} | stored
         return stored
     except (FileNotFoundError, NotADirectoryError):
         pass
@@ -175,7 +175,9 @@ def _check_same(config: ConfigDict, stored: dict[str, Any] | None, workdir: Work
     """
     if stored is None:
         return
+    # What is read is told apart by `dataset.contents`; an earlier version tells less.
     free = ["jobs", "dataset.data_dir", "dataset.on_unreadable"]
+    free += ["dataset.labels", "dataset.test_split"]
     if 1 not in (config.seeds, stored["seeds"]):
         free += ["seeds", "lanes"]
     differing = [

@@ -1,6 +1,8 @@
 """A network that a run is given, to train it, in place of one that it would search."""
 
 import dataclasses
+import json
+import zlib
 
 from ml_collections import ConfigDict
 
@@ -11,16 +13,23 @@ from ifnas_jax.errors import InputError
 from ifnas_jax.run.workdir import Workdir
 
 
-def adopt(config: ConfigDict, path: str) -> Architecture:
+def adopt(config: ConfigDict, path: str | None) -> Architecture | None:
     """Loads it, and makes the config one of its space that trains only.
 
     Args:
       config: changed in place. Its sizes, data set and recipe are its own.
-      path: of an `architecture.json`.
+      path: of an `architecture.json`, which every process sees; None: none is given.
 
     Raises:
       InputError: it can't be read, or the config does not go with it.
     """
+    if config.given:
+        raise InputError(
+            f"given is {config.given!r}, but is filled in where --architecture names a "
+            "network; leave it out."
+        )
+    if path is None:
+        return None
     given = load(storage.reached("--architecture", path))
     space = given.space
     if config.space.name != space.name:
@@ -28,21 +37,33 @@ def adopt(config: ConfigDict, path: str) -> Architecture:
             f"space.name is {config.space.name!r}, but --architecture {path!r} is of "
             f"{space.name!r}; use a config of its space."
         )
+    if config.jobs == ("search",):
+        raise InputError(
+            "jobs is ('search',), but --architecture names a network to train; leave "
+            "one of them out."
+        )
     if config.seeds > 1:
         raise InputError(
             f"seeds is {config.seeds}, but --architecture names one network; set seeds "
             "to 1, and give each seed a run."
         )
-    config.jobs = ("retrain",)
+    config.jobs, config.given = ("retrain",), checksum(given)
     config.space.update(
         num_precursors=space.num_precursors,
-        nodes=space.nodes,
+        # All cells have as many.
+        nodes=space.nodes[:1] if space.has_cells else space.nodes,
         operators=space.operators,
     )
     if space.has_cells and not space.shared:
         # They differ, so there are as many as were searched.
         config.macro.update(cells=given.macro.cells, search_cells=given.macro.cells)
     return given
+
+
+def checksum(given: Architecture) -> str:
+    """What tells one network from another, whatever its sizes."""
+    stages = given.to_json()["stages"]
+    return f"{zlib.crc32(json.dumps(stages, sort_keys=True).encode()):08x}"
 
 
 def sized(given: Architecture, config: ConfigDict) -> Architecture:

@@ -97,7 +97,7 @@ def write(
     retrain = _read_summary(workdir.retrain.summary, "retrain")
     total = architecture.cost()
     result = {
-        "method": config.method,
+        "method": "given" if config.given else config.method,
         "space": architecture.space.name,
         "num_precursors": architecture.space.num_precursors,
         "dataset": config.dataset.name,

@@ -69,8 +69,7 @@ def random_groups(
 def adjacent_groups(stage: Stage, modulus: int) -> tuple[tuple[int, ...], ...]:
     """Groups of the sizes of `sampling_groups`, of nodes that follow on each other.
 
-    A control: as their candidates cover the same gaps, they interleave as much as
-    candidates of so few nodes can.
+    A control: their candidates cover the same gaps, and so interleave.
     """
     sizes = [len(group) for group in sampling_groups(stage, modulus)]
     nodes = list(range(1, stage.num_nodes + 1))
