@@ -1,9 +1,8 @@
 """Is it the interleaving? Claims of the paper, each beside its controls.
 
 IF-NAS and the same without sampling ("w/o IF"), and controls: groups of the same sizes
-that interleave, of adjacent nodes or of random ones; update-
-matched (no sampling, but gates move as often as under it); and a dose-response: 1, 2, 3
-and all interleaved connections added on purpose, while as many nodes learn in a step as
+that interleave, of adjacent nodes or of random ones; update-matched (no sampling, but
+gates move as often as under it); and a dose-response: 1, 2, 3 and all interleaved connections added on purpose, while as many nodes learn in a step as
 without. Gates are moved by the loss alone, for all with the same steps and rates.
 
 What a step activates also trains, so weights differ too: under IF and with other groups
@@ -26,8 +25,6 @@ from ifnas_jax.experiments.results import Results
 from ifnas_jax.experiments.settings import Setting
 from ifnas_jax.experiments.tables import Table, number, probability, spread
 from ifnas_jax.experiments.verdicts import Claim, claims_table
-
-TITLE = "Claims of the paper, beside controls"
 
 _BOTH = ("keep1", "target")
 IF, WITHOUT, MATCHED = "IF-NAS", "w/o IF", "update-matched"

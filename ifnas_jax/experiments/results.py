@@ -45,10 +45,6 @@ class Results:
             if (row["setting"], row["what"]) == (label, what) and "failed" not in row
         ]
 
-    def searched(self, label: str, field: str) -> list[float]:
-        """A number of each search of a setting that has it."""
-        return [row[field] for row in self.of(label) if field in row]
-
     def networks(self, label: str, what: str, field: str) -> list[float]:
         """A number of what each search found, or of what was trained in its place."""
         found = [row["networks"][what] for row in self.of(label)]
