@@ -2,7 +2,8 @@
 
 IF-NAS and the same without sampling ("w/o IF"), and controls: groups of the same sizes
 that interleave, of adjacent nodes or of random ones; update-matched (no sampling, but
-gates move as often as under it); and a dose-response: 1, 2, 3 and all interleaved connections added on purpose, while as many nodes learn in a step as
+gates move as often as under it); and a dose-response: 1, 2, 3 and all interleaved
+connections added on purpose, while as many nodes learn in a step as
 without. Gates are moved by the loss alone, for all with the same steps and rates.
 
 What a step activates also trains, so weights differ too: under IF and with other groups
