@@ -38,8 +38,8 @@ from ifnas_jax.methods import METHODS
 from ifnas_jax.nn import macro as macro_parts
 from ifnas_jax.nn.supernet import Supernet
 from ifnas_jax.run.workdir import Workdir
-from ifnas_jax.search.job import search
-from ifnas_jax.search.make import make_search
+from ifnas_jax.searching.job import search
+from ifnas_jax.searching.make import make_search
 
 NODES, PRECURSORS = (4, 4, 4), 4
 # An image has 4 × 4 values: half are signal, half noise, both from -RANGE to RANGE.

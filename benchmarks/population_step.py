@@ -23,7 +23,7 @@ from ifnas_jax import files, training
 from ifnas_jax.architecture import masks as mask_lib
 from ifnas_jax.nn.nodes import SKIPPING
 from ifnas_jax.runtime import distributed
-from ifnas_jax.search.step import initial_state, make_step
+from ifnas_jax.searching.step import initial_state, make_step
 
 REPEATS, WARM = 7, 2
 BATCH = 64

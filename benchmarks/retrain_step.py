@@ -31,7 +31,7 @@ from ifnas_jax.architecture import Architecture, from_kept
 from ifnas_jax.architecture.masks import Kept, backbone
 from ifnas_jax.config.command_line import load_config
 from ifnas_jax.methods import make_method
-from ifnas_jax.retrain.step import (
+from ifnas_jax.retraining.step import (
     initial_state,
     make_init,
     make_network,

@@ -33,7 +33,7 @@ from ifnas_jax.nn.nodes import SKIPPING
 from ifnas_jax.nn.supernet import Supernet
 from ifnas_jax.runtime import distributed
 from ifnas_jax.runtime.host_memory import keep_freed_memory
-from ifnas_jax.search.step import Search, initial_state, make_step
+from ifnas_jax.searching.step import Search, initial_state, make_step
 
 SMALL, PAPER = (6, 6, 6), (18, 20, 18)
 # L, nodes, width and batch.

@@ -27,10 +27,10 @@ from ifnas_jax import files, training
 from ifnas_jax.architecture import cost, from_kept
 from ifnas_jax.architecture import masks as mask_lib
 from ifnas_jax.nn.nodes import SKIPPING
-from ifnas_jax.retrain import step as retrain_step
+from ifnas_jax.retraining import step as retrain_step
 from ifnas_jax.runtime import distributed
 from ifnas_jax.runtime.host_memory import keep_freed_memory
-from ifnas_jax.search import step as search_step
+from ifnas_jax.searching import step as search_step
 
 # L and nodes.
 QUICK, ALL = [(4, SMALL)], [(4, SMALL), (8, SMALL)]

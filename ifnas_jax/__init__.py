@@ -11,20 +11,24 @@ if TYPE_CHECKING:
     from ifnas_jax.architecture import Architecture
     from ifnas_jax.architecture import load as load_architecture
     from ifnas_jax.errors import InputError
+    from ifnas_jax.library import load_config, retrain, search
     from ifnas_jax.nn.network import Network
     from ifnas_jax.report.loaded import load_run
-    from ifnas_jax.retrain.networks import train_networks
-    from ifnas_jax.retrain.predictions import predict
-    from ifnas_jax.retrain.trained import load_trained
+    from ifnas_jax.retraining.networks import train_networks
+    from ifnas_jax.retraining.predictions import predict
+    from ifnas_jax.retraining.trained import load_trained
 
 __all__ = [
     "Architecture",
     "InputError",
     "Network",
     "load_architecture",
+    "load_config",
     "load_run",
     "load_trained",
     "predict",
+    "retrain",
+    "search",
     "train_networks",
 ]
 
@@ -34,10 +38,13 @@ _PLACES = {
     "InputError": ("errors", "InputError"),
     "Network": ("nn.network", "Network"),
     "load_architecture": ("architecture", "load"),
+    "load_config": ("library", "load_config"),
     "load_run": ("report.loaded", "load_run"),
-    "load_trained": ("retrain.trained", "load_trained"),
-    "predict": ("retrain.predictions", "predict"),
-    "train_networks": ("retrain.networks", "train_networks"),
+    "load_trained": ("retraining.trained", "load_trained"),
+    "predict": ("retraining.predictions", "predict"),
+    "retrain": ("library", "retrain"),
+    "search": ("library", "search"),
+    "train_networks": ("retraining.networks", "train_networks"),
 }
 
 

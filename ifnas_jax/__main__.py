@@ -32,6 +32,9 @@ _COMMANDS = {
     "evaluate": _Command(
         "evaluate", "evaluate", True, "test a trained network, or show it images"
     ),
+    "front": _Command(
+        "front", "front", True, "networks of other budgets, of the same search"
+    ),
     "export": _Command("export", "export", False, "a trained network for others"),
     "prepare": _Command("data.prepare", "prepare", True, "a data set, beforehand"),
     "preflight": _Command(

@@ -22,7 +22,7 @@ from ifnas_jax import command, storage
 from ifnas_jax.command import make_parser
 from ifnas_jax.data.names import composed
 from ifnas_jax.errors import InputError, StorageError
-from ifnas_jax.retrain.trained import load_found, load_trained
+from ifnas_jax.retraining.trained import load_found, load_trained
 from ifnas_jax.run.result import FIVE
 
 _SHOWN = 20  # predictions that are printed
@@ -97,7 +97,7 @@ def _test(arguments: argparse.Namespace) -> None:
     config = load_found(arguments.workdir).config
     trained = load_trained(arguments.workdir)
     from ifnas_jax.data.source import open_dataset
-    from ifnas_jax.retrain.tested import accuracy
+    from ifnas_jax.retraining.tested import accuracy
 
     ours, name = tuple(config.dataset.labels), config.dataset.name
     config.dataset.labels = ()
@@ -132,7 +132,7 @@ def _see(arguments: argparse.Namespace) -> None:
       InputError: the run is not done, or there are no images, or one can't be read.
     """
     from ifnas_jax.report.progress import Progress
-    from ifnas_jax.retrain.predictions import predictions
+    from ifnas_jax.retraining.predictions import predictions
 
     root = storage.named("--images", arguments.images)
     paths = _images(root)

@@ -20,7 +20,7 @@ from ifnas_jax import command, files, storage
 from ifnas_jax.command import make_parser
 from ifnas_jax.errors import InputError
 from ifnas_jax.formats import notes, torch_source
-from ifnas_jax.retrain.trained import Found, Trained, load_found, load_trained
+from ifnas_jax.retraining.trained import Found, Trained, load_found, load_trained
 from ifnas_jax.runtime import tpu
 
 FORMATS = ("stablehlo", "torch", "onnx")

@@ -3,7 +3,8 @@
     python -m ifnas_jax.inspect --config=configs/lchain4.py:mnist5k
     python -m ifnas_jax.inspect --architecture=runs/first/search/architecture.json
 
-Fields of a config are set as for a search: `--config.space.num_precursors=6`.
+Fields of a config are set as for a search: `--config.space.num_precursors=6`. With
+--latency an architecture is also timed on the device at hand, in a minute or less.
 """
 
 import argparse
@@ -14,13 +15,16 @@ from typing import Any
 
 from ifnas_jax import command, storage
 from ifnas_jax import config as config_lib
-from ifnas_jax.architecture import load
+from ifnas_jax.architecture import Architecture, load
 from ifnas_jax.command import make_parser
 from ifnas_jax.config.command_line import load_config
 from ifnas_jax.config.validation import validate
 from ifnas_jax.errors import InputError
 from ifnas_jax.methods import sampling, traits
 from ifnas_jax.report import tables
+
+# Images at once, whose latency is measured.
+_BATCHES = (1, 64)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -29,6 +33,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments, overrides = parser.parse_known_args(argv)
     if (arguments.config is None) == (arguments.architecture is None):
         parser.error("give either --config or --architecture.")
+    if arguments.latency and arguments.architecture is None:
+        parser.error("--latency is of an --architecture.")
     if overrides and arguments.config is None:
         parser.error(f"unknown arguments: {' '.join(overrides)}.")
     try:
@@ -69,6 +75,11 @@ def _parser() -> argparse.ArgumentParser:
         metavar="λ",
         help="the sampling group that a space's figure shows (default: 0)",
     )
+    parser.add_argument(
+        "--latency",
+        action="store_true",
+        help="measure an architecture on this machine, one image and 64 at once",
+    )
     return parser
 
 
@@ -105,7 +116,28 @@ def _inspect_architecture(arguments: argparse.Namespace) -> None:
 
         _save(drawing.draw_architecture(architecture), arguments.figure)
     table = tables.architecture_table(architecture, facts)
+    if arguments.latency:
+        latency = _measure(architecture)
+        facts["latency"] = latency
+        table += f"\n\n{tables.latency_table(latency)}"
     print(json.dumps(facts) if arguments.json else table)
+
+
+def _measure(architecture: Architecture) -> dict[str, Any]:
+    """The device, and what each batch takes on it.
+
+    Raises:
+      InputError: JAX can't use the device.
+    """
+    from ifnas_jax.nn.latency import measure
+    from ifnas_jax.runtime import devices, distributed
+
+    devices.check()
+    batches = []
+    for batch in _BATCHES:
+        print(f"inspect: measuring with batch {batch} ...", file=sys.stderr)
+        batches.append(measure(architecture, batch)._asdict())
+    return {"dtype": "float32", **distributed.describe_devices(), "batches": batches}
 
 
 def _save(figure: Any, path: str) -> None:

@@ -50,12 +50,12 @@ def make_search(config: ConfigDict, dataset, workdir: Workdir, network=None):
     """
     job = None
     if "search" in config.jobs:
-        from ifnas_jax.search import make
+        from ifnas_jax.searching import make
 
         job = make.make_search(config, dataset)
         make.check(job, dataset)
     if "retrain" in config.jobs:
-        from ifnas_jax.retrain.check import check
+        from ifnas_jax.retraining.check import check
 
         check(config, dataset, workdir, network)
     return job
@@ -70,7 +70,7 @@ def run_search(job, dataset, workdir: Workdir) -> None:
     from ifnas_jax.runtime.devices import memory_errors
 
     if job is not None:
-        from ifnas_jax.search.job import search
+        from ifnas_jax.searching.job import search
 
         with memory_errors(job.config, "search"):
             search(job, dataset, workdir)
@@ -87,7 +87,7 @@ def run_retraining(
     from ifnas_jax.runtime.devices import memory_errors
 
     if "retrain" in config.jobs:
-        from ifnas_jax.retrain.job import retrain
+        from ifnas_jax.retraining.job import retrain
 
         with memory_errors(config, "retrain"):
             retrain(config, dataset, workdir, name)

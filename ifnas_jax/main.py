@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from ml_collections import ConfigDict
 
 from ifnas_jax import command, jobs, population, storage
+from ifnas_jax.architecture import Architecture
 from ifnas_jax.command import make_parser
 from ifnas_jax.config.command_line import load_config
 from ifnas_jax.config.validation import check_overrides, validate
@@ -79,7 +80,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         check_overrides(config, load_config(arguments.config))
         if _epochs(config) >= _LONG:
             keep_freed_memory()
-        run(config, arguments.workdir, cluster, arguments.architecture)
+        state = run(config, arguments.workdir, cluster, arguments.architecture)
+        if begin.is_first(cluster):
+            _show(config, Workdir(arguments.workdir), state)
     except (InputError, DivergedError, StorageError, OSError) as error:
         code, message = _EXIT.get(type(error), 4), describe(error)
     except PreemptedError as error:
@@ -133,15 +136,18 @@ def run(
     config: ConfigDict,
     workdir: str,
     cluster: Cluster | None = None,
-    architecture: str | None = None,
-) -> None:
+    architecture: Architecture | str | os.PathLike | None = None,
+) -> str:
     """Runs the jobs of a config in a workdir, those that are not done yet.
 
     Args:
-      config: as a user gives it.
+      config: as a user gives it; filled in.
       workdir: read and written by the first process alone.
       cluster: the processes that share the run; None: this one is alone.
-      architecture: the path of one to train, in place of a search.
+      architecture: one to train, or its path, in place of a search.
+
+    Returns:
+      What is to be said of the run in the end.
 
     Raises:
       InputError: the config, the architecture, the data or the workdir can't be used.
@@ -161,8 +167,7 @@ def run(
                 given.check_same(given.sized(network, config), workdir)
             if result.is_unreported(workdir):
                 jobs.report(workdir)
-            _show(config, workdir, "is done already")
-        return
+        return "is done already"
     # JAX and the data libraries are imported only when there is work to do.
     from ifnas_jax.runtime import devices, distributed
 
@@ -181,11 +186,10 @@ def run(
             population.run_all(config, dataset, workdir, versions, claim)
         else:
             jobs.run_one(config, dataset, workdir, versions, claim, network)
-        if begin.is_first(cluster):
-            _show(config, workdir, "is done")
         distributed.barrier("the run is done")
     finally:
         lock.release()
+    return "is done"
 
 
 def _fill_in(config: ConfigDict, dataset) -> None:

@@ -25,7 +25,7 @@ class SeedRun(NamedTuple):
     Attributes:
       config: as if it were alone.
       workdir: of it.
-      job: its search (`search.step.Search`), or None if that is not asked for.
+      job: its search (`searching.step.Search`), or None if that is not asked for.
     """
 
     config: ConfigDict
@@ -141,8 +141,8 @@ def _finish(run: SeedRun, dataset, versions: Mapping[str, str]) -> None:
 def _search(config, runs, dataset, after) -> dict[int, Exception]:
     """Why a search failed, by its seed."""
     from ifnas_jax.runtime.devices import memory_errors
-    from ifnas_jax.search.in_turn import search_in_turn
-    from ifnas_jax.search.together import search_together
+    from ifnas_jax.searching.in_turn import search_in_turn
+    from ifnas_jax.searching.together import search_together
 
     together = config.lanes == "together" and runs[0].job.method.trains
     way = search_together if together else search_in_turn

@@ -13,7 +13,7 @@ from tiny import TARGET
 from ifnas_jax import architecture, files, inspect, main
 from ifnas_jax.architecture import cost
 from ifnas_jax.report.__main__ import main as report_main
-from ifnas_jax.retrain.trained import load_found
+from ifnas_jax.retraining.trained import load_found
 
 OWN = "my_operators:sep_conv_5x5"
 

@@ -12,7 +12,7 @@ import ifnas_jax
 from ifnas_jax import config as config_lib
 from ifnas_jax import evaluate, files
 from ifnas_jax.data.source import open_dataset
-from ifnas_jax.retrain.trained import load_found
+from ifnas_jax.retraining.trained import load_found
 
 
 @pytest.fixture(scope="module")
@@ -138,6 +138,6 @@ def test_the_pages_example_predicts(finished, photos, tmp_path, monkeypatch, cap
     (tmp_path / "runs" / "first").symlink_to(finished[0])
     for name, image in zip("ab", labels, strict=False):
         shutil.copy(folder / image, tmp_path / f"{name}.png")
-    (_, code), _ = blocks("docs/using.md", "python")
+    (_, code), *_ = blocks("docs/using.md", "python")
     exec(compile(code, "example", "exec"), {})
     assert len(capsys.readouterr().out.splitlines()) == 2

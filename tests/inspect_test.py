@@ -10,6 +10,8 @@ import pytest
 from ifnas_jax import inspect
 from ifnas_jax.architecture import Architecture, KeptEdge, KeptStage, from_kept
 from ifnas_jax.architecture.cost import Macro
+from ifnas_jax.nn import latency
+from ifnas_jax.report.tables import latency_table
 from ifnas_jax.spaces import darts, lchain
 
 SEP, SKIP = "sep_conv_3x3", "skip_connect"
@@ -57,6 +59,7 @@ def test_json_of_an_architecture(capsys, architecture_file):
     assert code == 0
     assert facts == {
         "madds": stored["cost"]["madds"],
+        "madds_by_part": facts["madds_by_part"],
         "params": stored["cost"]["params"],
         # Stage 1: 0-1-2-4.
         "depth": 5,
@@ -66,6 +69,10 @@ def test_json_of_an_architecture(capsys, architecture_file):
         # (0, 2) with (1, 4): both cover the gap between 1 and 2.
         "interleaved_pairs": 1,
     }
+    parts = facts["madds_by_part"]
+    stages = ["stage 1", "stage 2", "stage 3"]
+    assert list(parts) == ["stem", *stages, "inputs of the stages", "head"]
+    assert sum(parts.values()) == facts["madds"]
 
 
 def test_table_of_an_architecture(capsys, architecture_file):
@@ -75,6 +82,22 @@ def test_table_of_an_architecture(capsys, architecture_file):
     assert ["depth", "5 (3, 1, 1 in each)"] in [
         [s.strip() for s in x if s] for x in lines
     ]
+
+
+def test_latency_is_measured_on_this_machine(capsys, architecture_file, monkeypatch):
+    monkeypatch.setattr(latency, "_SECONDS", 0.0)
+    monkeypatch.setattr(inspect, "_BATCHES", (1, 3))
+    code, out, error = run(
+        capsys, f"--architecture={architecture_file}", "--json", "--latency"
+    )
+    assert code == 0 and "measuring with batch 3" in error
+    told = json.loads(out)["latency"]
+    assert (told["platform"], told["dtype"]) == ("cpu", "float32")
+    assert [own["batch"] for own in told["batches"]] == [1, 3]
+    for own in told["batches"]:
+        assert 0 < own["low"] <= own["median"] <= own["high"]
+        assert own["calls"] == 10
+    assert f"latency on {told['kind']} (cpu)" in latency_table(told)
 
 
 def test_json_of_a_config(capsys):

@@ -1,5 +1,6 @@
 """Many seeds in one workdir, through the command line."""
 
+import dataclasses
 import json
 import shutil
 import statistics
@@ -11,8 +12,10 @@ from pages import Reader
 from ifnas_jax import compare, export, files, main
 from ifnas_jax.errors import DivergedError
 from ifnas_jax.report import __main__ as report
-from ifnas_jax.report.population import _mean
-from ifnas_jax.search import in_turn
+from ifnas_jax.report.population import _mean, read_runs
+from ifnas_jax.report.population_page import extremes
+from ifnas_jax.run.workdir import Workdir
+from ifnas_jax.searching import in_turn
 
 SEARCH = {"jobs": "('search',)"}
 
@@ -37,6 +40,23 @@ def test_each_seed_leaves_what_its_run_alone_leaves(seeds, finished):
     for name in ("search", "retrain"):
         logs = [seeds / f"seed-{n}" / name / "metrics.jsonl" for n in range(2)]
         assert logs[0].read_bytes() != logs[1].read_bytes()
+
+
+def test_the_best_the_median_and_the_worst_are_side_by_side(seeds):
+    run = read_runs(Workdir(seeds))[0]
+    runs = [
+        dataclasses.replace(run, result={**run.result, "top1": top1})
+        for top1 in (0.7, 0.9, None, 0.8, 0.6)
+    ]
+    found = [(name, own.result["top1"]) for name, own in extremes(runs)]
+    assert found == [("best", 0.9), ("median", 0.8), ("worst", 0.6)]
+    found = [(name, own.result["top1"]) for name, own in extremes(runs[:3])]
+    assert found == [("best", 0.9), ("worst", 0.7)]
+    assert extremes(runs[:1]) == []
+    page = Reader((seeds / "report" / "index.html").read_text("utf-8"))
+    assert "Best and worst" in page.text
+    for name in ("best", "worst"):
+        assert any(own.startswith(f"{name}-stage1-") for own in page.ids)
 
 
 def test_the_summary_is_of_what_the_seeds_found(seeds):

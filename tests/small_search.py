@@ -7,8 +7,8 @@ from matrices import CLASSES, Net
 from ifnas_jax import config as config_lib
 from ifnas_jax.data.source import Dataset
 from ifnas_jax.run.workdir import Workdir
-from ifnas_jax.search.job import search
-from ifnas_jax.search.make import make_search
+from ifnas_jax.searching.job import search
+from ifnas_jax.searching.make import make_search
 
 LOGS = ("metrics", "gates", "prunings", "candidates")
 

@@ -182,10 +182,16 @@ def _shortcut(size: int, inputs: int, outputs: int) -> Cost:
 
 def fixed_cost(space: Space, macro: Macro) -> Cost:
     """All that is no searched node: stem, inputs of stages or cells, classifier."""
-    return _cells_cost(space, macro) if space.has_cells else _chain_cost(macro)
+    return sum(fixed_parts(space, macro).values(), Cost(0, 0))
 
 
-def _chain_cost(macro: Macro) -> Cost:
+def fixed_parts(space: Space, macro: Macro) -> dict[str, Cost]:
+    """The cost of each part that is not searched: "stem", "inputs" and "head"."""
+    costs = _cells_costs(space, macro) if space.has_cells else _chain_costs(macro)
+    return dict(zip(("stem", "inputs", "head"), costs, strict=True))
+
+
+def _chain_costs(macro: Macro) -> tuple[Cost, Cost, Cost]:
     first, second, third = macro.widths
     size1, size2, size3 = macro.sizes
     if macro.stem == "imagenet":
@@ -201,34 +207,34 @@ def _chain_cost(macro: Macro) -> Cost:
     inputs += sep(size2, second, third) + _shortcut(size2, second, third)
     features = 4 * third
     head = sep(size3, third, features) + norm(features)
-    return stem + inputs + head + _dense(features, macro.num_classes)
+    return stem, inputs, head + _dense(features, macro.num_classes)
 
 
 def _dense(features: int, classes: int) -> Cost:
     return Cost(features * classes, features * classes + classes)
 
 
-def _cells_cost(space: Space, macro: Macro) -> Cost:
+def _cells_costs(space: Space, macro: Macro) -> tuple[Cost, Cost, Cost]:
     first, size = macro.width, macro.sizes[0]
     if macro.stem == "imagenet":
         half, quarter = macro.image_size // 2, macro.image_size // 4
-        total = conv(half, 3, macro.channels, first // 2) + norm(first // 2)
-        total += conv(quarter, 3, first // 2, first) + norm(first)
-        total += conv(size, 3, first, first) + norm(first)
+        stem = conv(half, 3, macro.channels, first // 2) + norm(first // 2)
+        stem += conv(quarter, 3, first // 2, first) + norm(first)
+        stem += conv(size, 3, first, first) + norm(first)
     else:
-        total = conv(size, 3, macro.channels, 3 * first) + norm(3 * first)
+        stem = conv(size, 3, macro.channels, 3 * first) + norm(3 * first)
     # A cell makes its two inputs of the outputs of the two cells before it, at the size
     # of the last one; the factorized reduction of a larger one costs as much.
-    stem = first if macro.stem == "imagenet" else 3 * first
-    made, given = [stem, stem], size
+    channels = first if macro.stem == "imagenet" else 3 * first
+    made, given, inputs = [channels, channels], size, Cost(0, 0)
     for stage, level in space.positions(macro.cells):
         width = macro.widths[level]
         for channels in made[-2:]:
-            total += conv(given, 1, channels, width) + norm(width)
+            inputs += conv(given, 1, channels, width) + norm(width)
         made.append(space.stages[stage].num_nodes * width)
         given = macro.sizes[level]
     last = space.stages[-1].num_nodes * macro.widths[2]
-    return total + _dense(last, macro.num_classes)
+    return stem, inputs, _dense(last, macro.num_classes)
 
 
 def network_cost(space: Space, macro: Macro, kept: Sequence[np.ndarray]) -> Cost:
@@ -242,7 +248,12 @@ def network_cost(space: Space, macro: Macro, kept: Sequence[np.ndarray]) -> Cost
     Returns:
       MAdds for one image and parameters, fixed parts included.
     """
-    total = fixed_cost(space, macro)
-    for costs, stage in zip(pair_costs(space, macro), kept, strict=True):
-        total += Cost(*(int(values[stage].sum()) for values in costs))
-    return total
+    return sum(stage_costs(space, macro, kept), fixed_cost(space, macro))
+
+
+def stage_costs(space: Space, macro: Macro, kept: Sequence[np.ndarray]) -> list[Cost]:
+    """What the pairs of each stage of a network cost; arguments as `network_cost`."""
+    return [
+        Cost(*(int(values[stage].sum()) for values in costs))
+        for costs, stage in zip(pair_costs(space, macro), kept, strict=True)
+    ]

@@ -184,6 +184,8 @@ def _search() -> ConfigDict:
     search.arch_momentum = 0.9  # of β and α
     search.arch_weight_decay = 3e-5  # of β and α
     search.threshold = 0.01  # gates below it are pruned
+    # The share of the edges that are left which one pruning may remove; 1: any.
+    search.most_removed = 0.15
     search.valid_every = 1  # loops between evaluations on the validation part; 0: never
     search.checkpoint_every = 1  # loops between checkpoints
     return search
@@ -209,7 +211,10 @@ def _retrain() -> ConfigDict:
     retrain = ConfigDict()
     retrain.batch_size = 1024  # over all devices
     retrain.accumulate = 1  # parts of a device's batch, one after the other in memory
-    retrain.epochs = 250  # from scratch
+    retrain.epochs = 250
+    # The workdir of a run whose trained network this one starts from, if shapes fit;
+    # empty: from scratch.
+    retrain.weights = ""
     retrain.learning_rate = 0.5  # its highest value
     retrain.warmup_epochs = 5  # of linear warm-up
     retrain.final_epochs = 5  # of a slower decay at the end

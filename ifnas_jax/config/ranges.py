@@ -65,6 +65,7 @@ RANGES = {
     "search.arch_momentum": (0, 1),
     "search.arch_weight_decay": _RATE,
     "search.threshold": (0, 1),
+    "search.most_removed": (0, 1),
     "search.valid_every": (0, 10**9),
     "search.checkpoint_every": (1, 10**9),
     "penalty.delta": _RATE,

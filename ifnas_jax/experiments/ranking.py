@@ -26,9 +26,9 @@ from ifnas_jax.experiments.settings import SEARCH, STUDY, Cell, Setting
 from ifnas_jax.experiments.tables import Table, number, probability, spread
 from ifnas_jax.experiments.verdicts import Claim, claims_table
 from ifnas_jax.report.progress import Progress
-from ifnas_jax.runtime import distributed
+from ifnas_jax.runtime import termination
 from ifnas_jax.runtime.checkpoint import Checkpoints
-from ifnas_jax.search import make, resume, step
+from ifnas_jax.searching import make, resume, step
 
 COUNT = 34
 # The smallest difference of two τ that would matter.
@@ -89,7 +89,7 @@ def study(cell: Cell, place: Place, search: Setting, drawn: Setting) -> dict[str
             masks = whole(tuple(kept), learned=False)
             accuracies.append(round(float(evaluate(state, masks)), 4))
             progress.update(draw + 1)
-            if distributed.preempted():
+            if termination.came():
                 raise PreemptedError
     return {"accuracies": accuracies}
 

@@ -26,9 +26,9 @@ from ifnas_jax.experiments.settings import STUDY, Cell, Setting
 from ifnas_jax.experiments.tables import Table, number, spread
 from ifnas_jax.experiments.verdicts import Claim, claims_table
 from ifnas_jax.report.progress import Progress
-from ifnas_jax.runtime import distributed
-from ifnas_jax.search.make import make_search
-from ifnas_jax.search.step import initial_state, make_batches, make_step
+from ifnas_jax.runtime import termination
+from ifnas_jax.searching.make import make_search
+from ifnas_jax.searching.step import initial_state, make_batches, make_step
 from ifnas_jax.spaces.graph import Edge, Space
 
 NODE, CANDIDATES, STAGE = 8, (1, 3, 6), 1
@@ -98,7 +98,7 @@ def study(cell: Cell, place: Place, added: Sequence[Edge]) -> dict[str, Any]:
             for count in range(1, total + 1):
                 state, _ = step(state, step_masks, mu, next(batches))
                 progress.update(count)
-                if distributed.preempted():
+                if termination.came():
                     raise PreemptedError
                 if count % every == 0 or count == total:
                     rows.append({"step": count, "gates": _gates(state)})

@@ -60,10 +60,10 @@ def drop_weakest(
 
 def _drop(space, macro, kept, strength, target) -> Pruner:
     pruner = Pruner(space, macro, kept, target)
-    for _, *where, op in ascending(kept, strength):
+    for value, *where, op in ascending(kept, strength):
         if pruner.madds <= target:
             break
-        pruner.remove(*where, [op], "weakest")
+        pruner.remove(where, [op], "weakest", value)
     return pruner
 
 

@@ -40,6 +40,7 @@ def ifnas(config: ConfigDict, space: Space, macro: Macro) -> Method:
             gates.alpha,
             config.search.threshold,
             config.target_madds,
+            config.search.most_removed,
         )
 
     def next_strength(schedule: SearchSchedule, strength: Strength, event: Event):

@@ -24,7 +24,9 @@ class Removal(NamedTuple):
     """One removed pair, a line of prunings.jsonl; stages count from 1.
 
     `reason` is "edge gate", "operator gate" (which fell below the threshold),
-    "unread" (its node was deleted) or "weakest" (removed to meet a budget).
+    "unread" (its node was deleted) or "weakest" (removed to meet a budget). `gate` is
+    what it was judged by, to four digits: g(β) of an "edge gate", g(α) of an "operator
+    gate", else its strength; None of what was unread, which nothing judged.
     """
 
     stage: int
@@ -33,6 +35,7 @@ class Removal(NamedTuple):
     op: str
     madds: int
     reason: str
+    gate: float | None = None
 
 
 class Pruner:
@@ -45,25 +48,50 @@ class Pruner:
         kept: Kept,
         target: int,
         inputs: int = 1,
+        most: float = math.inf,
     ):
-        """Every node keeps `inputs` edges, or those that it has if they are fewer."""
+        """An account that is open.
+
+        Args:
+          space: the space.
+          macro: the sizes at which MAdds are counted.
+          kept: what is left so far.
+          target: MAdds that have to stay within reach.
+          inputs: edges that every node keeps, or those that it has if they are fewer.
+          most: edges that may be removed; the first removal may be of more, if nodes
+            become unread by it.
+        """
         self.space, self.macro = space, macro
         self.kept = [stage.copy() for stage in kept]
         self.removals: list[Removal] = []
         self.madds = cost.network_cost(space, macro, kept).madds
         self.target, self._inputs = target, inputs
+        self._least_edges = self._edges(self.kept) - most
         # What each pair costs, as lists, which are read one by one.
         self._costs = [c.madds.tolist() for c in cost.pair_costs(space, macro)]
         self._fixed = cost.fixed_cost(space, macro).madds
         # What the cheapest network costs that is left in each stage.
         self._least = [self._cheapest(s, stage) for s, stage in enumerate(self.kept)]
 
-    def remove(self, stage: int, row: int, column: int, ops: list[int], reason: str):
+    def remove(
+        self,
+        where: Sequence[int],
+        ops: list[int],
+        reason: str,
+        gate: float,
+    ):
         """Removes pairs of an edge, unless they are gone or must stay.
 
         The last ones of a node stay, and those without which no network that meets
-        the target is left.
+        the target is left, or with which more edges would go than may.
+
+        Args:
+          where: the edge: stage, row and column.
+          ops: operators.
+          reason: of `Removal`.
+          gate: of `Removal`.
         """
+        stage, row, column = where
         ops = [op for op in ops if self.kept[stage][row, column, op]]
         after = self.kept[stage].copy()
         after[row, column, ops] = False
@@ -76,11 +104,23 @@ class Pruner:
         before, now = self.least(), self._fixed + sum(least)
         if before <= self.target < now:
             return
+        if self.removals and self._edges_without(stage, after) < self._least_edges:
+            return
         self.kept[stage], self._least = after, least
         for op in ops:
-            self._record(stage, row, column, op, reason)
+            self._record(where, op, reason, float(f"{gate:.4g}"))
         if not self.kept[stage][row, column].any():
             self._delete_unread(stage)
+
+    def _edges(self, kept: Sequence[np.ndarray]) -> int:
+        return sum(int(stage.any(axis=2).sum()) for stage in kept)
+
+    def _edges_without(self, stage: int, after: np.ndarray) -> int:
+        """Edges that are left if a stage becomes `after`, and what is unread goes."""
+        left = architecture.delete_unread([self.space.stages[stage]], [after])
+        return self._edges(self.kept[:stage] + self.kept[stage + 1 :]) + self._edges(
+            left
+        )
 
     def least(self) -> int:
         """MAdds of the cheapest network that is left."""
@@ -104,18 +144,19 @@ class Pruner:
             paths.append(min(inputs, default=math.inf))
         return sum(paths) if joined else paths[-1]
 
-    def _record(self, stage, row, column, op, reason):
+    def _record(self, where, op, reason, gate=None):
+        stage, row, column = where
         self.madds -= self._costs[stage][row][column][op]
         name, dst = self.space.operators[op], row + 1
         self.removals.append(
-            Removal(stage + 1, dst - column - 1, dst, name, self.madds, reason)
+            Removal(stage + 1, dst - column - 1, dst, name, self.madds, reason, gate)
         )
 
     def _delete_unread(self, stage):
         graph = self.space.stages[stage]
         (after,) = architecture.delete_unread([graph], [self.kept[stage]])
         for row, column, op in np.argwhere(self.kept[stage] & ~after).tolist():
-            self._record(stage, row, column, op, "unread")
+            self._record((stage, row, column), op, "unread")
         self.kept[stage] = after
 
     def result(self) -> tuple[Kept, list[Removal]]:
@@ -136,12 +177,14 @@ def below_threshold(
     alpha: Sequence[np.ndarray],
     threshold: float,
     target: int = 0,
+    share: float = 1.0,
 ) -> tuple[Kept, list[Removal]]:
     """Removes edges and operators whose gate is below the threshold.
 
     The weakest gates go first, so that what a node must keep is its strongest, and
     removal ends where the target is met: what was searched for is the best network
-    of that size, not a smaller one.
+    of that size, not a smaller one. What would be too much at once waits for the next
+    time, until when the weights adapt.
 
     Args:
       space: the space.
@@ -151,6 +194,7 @@ def below_threshold(
       alpha: gates of the operators, for each stage [N, L, operators].
       threshold: on gates.
       target: MAdds at or under which nothing more is removed.
+      share: of the edges that are left, which may go at once; one may always.
 
     Returns:
       What is left, and the removals in order.
@@ -162,15 +206,16 @@ def below_threshold(
         for row, column, op in np.argwhere(stage).tolist():
             weak.append((alpha[index][row, column, op], index, row, column, op))
     weak = [entry for entry in weak if entry[0] < threshold]
-    pruner = Pruner(space, macro, kept, target)
+    edges = sum(int(stage.any(axis=2).sum()) for stage in kept)
+    pruner = Pruner(space, macro, kept, target, most=max(1, math.floor(share * edges)))
     everything = list(range(len(space.operators)))
-    for _, *where, op in sorted(weak, key=lambda entry: entry[0]):
+    for gate, *where, op in sorted(weak, key=lambda entry: entry[0]):
         if pruner.madds <= target:
             break
         if op is None:
-            pruner.remove(*where, everything, "edge gate")
+            pruner.remove(where, everything, "edge gate", gate)
         else:
-            pruner.remove(*where, [op], "operator gate")
+            pruner.remove(where, [op], "operator gate", gate)
     return pruner.result()
 
 
@@ -211,9 +256,9 @@ def small_shares(
         if pruner.madds <= target or value >= max(share, weak_share):
             break
         if value < share:
-            pruner.remove(*where, [op], "operator gate")
+            pruner.remove(where, [op], "operator gate", value)
         elif removed < weakest:
-            pruner.remove(*where, [op], "weakest")
+            pruner.remove(where, [op], "weakest", value)
     return pruner.result()
 
 

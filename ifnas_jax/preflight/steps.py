@@ -17,10 +17,10 @@ from ifnas_jax.architecture import Architecture, from_kept, load
 from ifnas_jax.data.augment import DRAWS
 from ifnas_jax.errors import InputError
 from ifnas_jax.methods import METHODS, make_method
-from ifnas_jax.retrain import step as retrain_steps
-from ifnas_jax.retrain.check import check_architecture
-from ifnas_jax.search.make import make_search
-from ifnas_jax.search.step import make_init, make_step
+from ifnas_jax.retraining import step as retrain_steps
+from ifnas_jax.retraining.check import check_architecture
+from ifnas_jax.searching.make import make_search
+from ifnas_jax.searching.step import make_init, make_step
 
 # Of the training split of ImageNet-1k, whatever the config's data set has. It decides
 # when a schedule's phases begin, which are numbers in the program, and no size.

@@ -4,8 +4,10 @@ A stage is a column of numbered nodes, read downwards from its input, node 0; th
 three stages stand side by side.
 """
 
+import dataclasses
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
+import numpy as np
 from matplotlib.figure import Figure
 
 from ifnas_jax.architecture import Architecture, KeptEdge, KeptStage
@@ -35,12 +37,17 @@ _SAMPLED = Stroke(BLUE, 1.5)
 _ADDED = Stroke(ORANGE, 1.5, (3.2, 1.4))
 
 
-def draw_architecture(architecture: Architecture, title: str = "") -> Figure:
+def draw_architecture(
+    architecture: Architecture,
+    title: str = "",
+    gates: Sequence[np.ndarray] | None = None,
+) -> Figure:
     """Draws what a network keeps: an arc for each operator on each connection.
 
     Args:
       architecture: the network.
       title: a line above MAdds, parameters and depth.
+      gates: for each stage, g(β) of each edge, [N, L]: the more open, the thicker.
 
     Returns:
       The figure. The arc of an operator has the id `stage1-0-4-skip_connect`.
@@ -56,7 +63,13 @@ def draw_architecture(architecture: Architecture, title: str = "") -> Figure:
     shapes, strokes = _shapes(architecture), _strokes(architecture.space.operators)
     names = stage_names(architecture.space)
     columns = [
-        _kept_column(index, stage, names[index - 1], shapes[index - 1], strokes)
+        _kept_column(
+            index,
+            stage,
+            (names[index - 1], shapes[index - 1]),
+            strokes,
+            None if gates is None else gates[index - 1],
+        )
         for index, stage in enumerate(architecture.stages, start=1)
     ]
     used = {op for s in architecture.stages for edge in s.edges for op in edge.ops}
@@ -125,13 +138,21 @@ def _strokes(operators: Sequence[str]) -> dict[str, Stroke]:
 
 
 def _kept_column(
-    index: int, stage: KeptStage, name: str, shape: str, strokes: Mapping[str, Stroke]
+    index: int,
+    stage: KeptStage,
+    texts: tuple[str, str],
+    strokes: Mapping[str, Stroke],
+    gates: np.ndarray | None,
 ) -> Column:
     sides = choose_sides((edge.src, edge.dst) for edge in stage.edges)
     arcs = []
     for edge in stage.edges:
-        arcs += _operator_arcs(index, edge, sides[edge.src, edge.dst], strokes)
-    kept = stage.nodes()
+        own = strokes
+        if gates is not None:
+            gate = gates[edge.dst - 1, edge.dst - edge.src - 1]
+            own = {name: _scaled(stroke, gate) for name, stroke in strokes.items()}
+        arcs += _operator_arcs(index, edge, sides[edge.src, edge.dst], own)
+    kept, (name, shape) = stage.nodes(), texts
     num_nodes = stage.graph.num_nodes
     return Column(
         name,
@@ -141,6 +162,12 @@ def _kept_column(
         faded=frozenset(range(1, num_nodes + 1)) - set(kept),
         first=stage.graph.first,
     )
+
+
+def _scaled(stroke: Stroke, gate: float) -> Stroke:
+    """The more open the gate, the thicker; as thin as can be seen if it is not told."""
+    share = 0.0 if np.isnan(gate) else float(gate)
+    return dataclasses.replace(stroke, width=stroke.width * (0.4 + 1.1 * share))
 
 
 def _operator_arcs(

@@ -28,8 +28,8 @@ class LoadedRun(NamedTuple):
       gates: a row for each connection at each loop's end: step, stage, node, distance,
         gate (g(β) in [0, 1]; NaN of one that was pruned).
       operators: the same for each operator: and operator, gate (g(α)).
-      prunings: a row for each removal: step, stage, src, dst, op, reason, madds (what
-        is left after it).
+      prunings: a row for each removal: step, stage, src, dst, op, reason, gate, madds
+        (what is left after it).
       retrain: a row for each log of retraining: step, epoch, loss, accuracy, and
         test_top1 and test_top5 where it was tested.
     """

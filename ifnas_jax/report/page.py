@@ -4,16 +4,13 @@ The page is no part of what equal runs have in common to the byte: it says when 
 written, on what, and how long things took.
 """
 
-import itertools
 import json
 import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import numpy as np
-
 from ifnas_jax import storage
-from ifnas_jax.report import curves, document, drawing, gates
+from ifnas_jax.report import curves, document, drawing, why
 from ifnas_jax.report.document import (
     details,
     facts,
@@ -25,18 +22,12 @@ from ifnas_jax.report.document import (
 )
 from ifnas_jax.report.inline import inline
 from ifnas_jax.report.run import Run, edges_of, name_of, space_name
-from ifnas_jax.report.tables import millions, stage_names
+from ifnas_jax.report.tables import millions
 from ifnas_jax.run.result import FIVE
 
 # Seconds after which the page of a run that goes on is loaded again.
 REFRESH = 30
 
-_REASONS = {
-    "edge gate": "the connection's gate closed",
-    "operator gate": "the operator's gate closed",
-    "unread": "nothing reads its node any more",
-    "weakest": "the weakest that was left",
-}
 _MET = {
     "pruning": "met by pruning",
     "fallback": "met by removing the weakest after the search",
@@ -71,10 +62,11 @@ def make_page(run: Run, machine: Mapping[str, Any]) -> str:
         _head(run, title),
         section("Result" if run.finished else "So far", facts(_facts(run))),
         _architecture(run),
-        _gates(run),
+        why.kept(run),
+        why.gates_over_time(run),
         _cost(run),
         _training(run),
-        _prunings(run),
+        why.removed(run),
         _config(run),
         _machine(machine),
         "<footer>Made of the files in the workdir by <code>python -m ifnas_jax.report"
@@ -192,29 +184,14 @@ def _architecture(run: Run) -> str:
         caption = f"What is left of the space at step {run.gates[-1]['step']}."
     caption += " A column is read downwards from its input; a dashed circle is a node "
     caption += "that nothing reads any more."
-    svg = inline(drawing.draw_architecture(retained), "architecture", caption)
-    return section("Architecture", figures([(svg, caption)]))
-
-
-def _gates(run: Run) -> str:
-    if not run.gates:
-        return ""
-    drawings, arrays = [], gates.gate_arrays(run.gates)
-    steps = np.array([row["step"] for row in run.gates])
-    for stage, node in gates.overview(run.gates):
-        # Of one node each, so that a phone shows them below each other.
-        own = arrays[stage - 1][:, node - 1]
-        figure = gates.draw_node(steps, own, (stage, node))
-        label = f"Gates over steps: stage {stage} node {node}"
-        drawings.append((inline(figure, f"gates{stage}-{node}", label), ""))
-    legend = gates.draw_legend(run.space.num_precursors)
-    names = figures([(inline(legend, "gates", "What the lines are"), "")])
-    about = (
-        "g(β) of each candidate input, for some nodes: pre-1 is the node before, and "
-        "stands out most. A line ends in a cross where its connection was pruned."
-    )
-    about = paragraph(about, "soft")
-    return section("Gates over time", about, names, figures(drawings))
+    strengths = why.strengths(run)
+    if strengths:
+        caption += " The thicker a line, the more open its connection's gate g(β)"
+        caption += " at the end." if run.found is not None else " is."
+    figure = drawing.draw_architecture(retained, gates=strengths)
+    svg = inline(figure, "architecture", caption)
+    madds = table(why.parts(retained), ("part", "MAdds", "share"))
+    return section("Architecture", figures([(svg, caption)]), madds)
 
 
 def _cost(run: Run) -> str:
@@ -238,48 +215,6 @@ def _training(run: Run) -> str:
             label = f"Loss and accuracy over the steps: {caption}"
             drawings.append((inline(figure, name, label), f"{caption}."))
     return section("Training", figures(drawings) if drawings else "")
-
-
-def _prunings(run: Run) -> str:
-    """The removals as a list, the steps at which they were made unfold."""
-    if not run.prunings:
-        return ""
-    names, epochs, events = stage_names(run.space), _epochs(run), []
-
-    def event(row):
-        return row["step"], bool(row.get("final"))
-
-    for (step, final), own in itertools.groupby(run.prunings, event):
-        rows = list(own)
-        when = f"step {step}" + (f", epoch {epochs[step]}" if step in epochs else "")
-        when = f"{when}, to meet the target after the search" if final else when
-        operators = f"{len(rows)} operator{'s' if len(rows) > 1 else ''}"
-        line = f"{when}: {operators} removed, {millions(rows[-1]['madds'], 2)} left"
-        events.append(details(line, _removals(rows, names)))
-    counts = f"{len(run.prunings)} operators were removed in {len(events)} prunings."
-    return section("Prunings", paragraph(counts, "soft"), *events)
-
-
-def _epochs(run: Run) -> dict[int, str]:
-    """The epoch of each step that a row of metrics is of."""
-    return {row["step"]: f"{row['epoch']:.2f}" for row in run.search}
-
-
-def _removals(rows, names) -> str:
-    return table(
-        (
-            (
-                names[row["stage"] - 1] if row["stage"] <= len(names) else row["stage"],
-                f"{row['src']} → {row['dst']}".replace("-", "−"),
-                row["op"],
-                _REASONS.get(row["reason"], row["reason"]),
-                millions(row["madds"], 2),
-            )
-            for row in rows
-        ),
-        ("stage", "connection", "operator", "why", "MAdds left"),
-        kind="flow",
-    )
 
 
 def _config(run: Run) -> str:

@@ -8,9 +8,10 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from ifnas_jax import storage
-from ifnas_jax.report import document, gates
+from ifnas_jax.report import document, gates, why
 from ifnas_jax.report.arcs import BLUE, FAINT, INK, Arc, Column, Stroke, draw_columns
 from ifnas_jax.report.document import figures, paragraph, section, table, text
+from ifnas_jax.report.drawing import draw_architecture
 from ifnas_jax.report.inline import inline
 from ifnas_jax.report.population import (
     describe_agreement,
@@ -67,6 +68,7 @@ def make_page(runs: Sequence[Run], failed: Mapping[int, str], seeds: int) -> str
         _results(summary),
         _failures(failed),
         _agreement(runs, summary),
+        _extremes(runs),
         _gates(runs),
         _runs(runs),
         "<footer>Made of the files in the runs' workdirs by <code>python -m "
@@ -137,6 +139,33 @@ def draw_agreement(run: Run, stages: Sequence[Mapping[str, Any]]) -> Figure:
     if half > 1:
         legend[_range(1, half - 1)] = _FEW
     return draw_columns(f"Kept by how many of {found} networks", columns, legend)
+
+
+def extremes(runs: Sequence[Run]) -> list[tuple[str, Run]]:
+    """The best, the median and the worst of the tested runs, by top-1; of two, both.
+
+    Of equals the first seed; of an even number of runs the better of the middle two.
+    """
+    tested = [run for run in runs if run.finished and run.result["top1"] is not None]
+    ranked = sorted(tested, key=lambda run: -run.result["top1"])
+    if len(ranked) < 3:
+        return list(zip(("best", "worst"), ranked, strict=True)) if ranked[1:] else []
+    middle = ranked[(len(ranked) - 1) // 2]
+    return [("best", ranked[0]), ("median", middle), ("worst", ranked[-1])]
+
+
+def _extremes(runs: Sequence[Run]) -> str:
+    drawings = []
+    for name, run in extremes(runs):
+        top1, seed = run.result["top1"], run.config["seed"]
+        caption = f"{name}: {100 * top1:.2f} %, seed {seed}"
+        figure = draw_architecture(run.found, gates=why.strengths(run))
+        drawn = inline(figure, name, f"The architecture of the {name} seed, {seed}")
+        drawings.append((drawn, caption))
+    about = "The thicker a line, the more open its connection's gate g(β) at the end."
+    title = "Best, median and worst" if len(drawings) > 2 else "Best and worst"
+    shown = [paragraph(about, "soft"), figures(drawings)] if drawings else []
+    return section(title, *shown)
 
 
 def _range(least: int, most: int) -> str:

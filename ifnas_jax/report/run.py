@@ -94,6 +94,10 @@ class Run:
             return "searching", self.search, self.config["search.max_epochs"]
         return "retraining", self.retrain, self.config["retrain.epochs"]
 
+    def whole(self) -> int:
+        """MAdds of the whole super-network at `macro`."""
+        return cost.network_cost(self.space, self.macro, self.space.full()).madds
+
     def retained(self) -> Architecture | None:
         """The network that was found, or what is left of the space so far.
 

@@ -69,6 +69,7 @@ def describe_architecture(architecture: Architecture) -> dict[str, Any]:
     distances = collections.Counter(edge.dst - edge.src for edge in edges)
     return {
         "madds": total.madds,
+        "madds_by_part": madds_by_part(architecture),
         "params": total.params,
         "depth": architecture.depth(),
         "depth_per_stage": list(depth),
@@ -80,6 +81,23 @@ def describe_architecture(architecture: Architecture) -> dict[str, Any]:
         "interleaved_pairs": sum(
             _interleaved(stage.edges) for stage in architecture.stages
         ),
+    }
+
+
+def madds_by_part(architecture: Architecture) -> dict[str, int]:
+    """MAdds of the stem, each stage, what is between them, and the head."""
+    space, macro = architecture.space, architecture.macro
+    fixed = cost.fixed_parts(space, macro)
+    kept = [own.kept(space.operators) for own in architecture.stages]
+    stages = cost.stage_costs(space, macro, kept)
+    names = stage_names(space)
+    return {
+        "stem": fixed["stem"].madds,
+        **{name: own.madds for name, own in zip(names, stages, strict=True)},
+        "inputs of the " + ("cells" if space.has_cells else "stages"): fixed[
+            "inputs"
+        ].madds,
+        "head": fixed["head"].madds,
     }
 
 
@@ -199,7 +217,30 @@ def architecture_table(architecture: Architecture, facts: Facts) -> str:
         ["precursor", *(f"pre-{key}" for key in facts["precursor_histogram"])],
         ["connections", *map(str, facts["precursor_histogram"].values())],
     ]
-    return "\n".join([*lines, "", *aligned(rows), "", *aligned(histogram)])
+    parts = [
+        ["part", *facts["madds_by_part"]],
+        ["MAdds", *map(millions, facts["madds_by_part"].values())],
+    ]
+    tables = [line for own in (rows, histogram, parts) for line in ["", *aligned(own)]]
+    return "\n".join([*lines, *tables])
+
+
+def latency_table(latency: Facts) -> str:
+    """What `inspect --latency` measured, for a reader."""
+    rows = [["batch", "median", "10 to 90 %", "an image", "calls", "compiling"]]
+    for own in latency["batches"]:
+        rows.append(
+            [
+                str(own["batch"]),
+                f"{own['median']:.2f} ms",
+                f"{own['low']:.2f} to {own['high']:.2f} ms",
+                f"{own['median'] / own['batch']:.3f} ms",
+                str(own["calls"]),
+                f"{own['compile_seconds']:.1f} s",
+            ]
+        )
+    title = f"latency on {latency['kind']} ({latency['platform']}), {latency['dtype']}"
+    return "\n".join([title, *aligned(rows)])
 
 
 def millions(value: int, digits: int = 1) -> str:

@@ -149,6 +149,8 @@ def stored_config(workdir: Workdir) -> dict[str, Any] | None:
         # A run of an earlier version does not say.
         stored["dataset"].setdefault("test_split", "")
         stored["dataset"].setdefault("labels", [])
+        if isinstance(stored.get("retrain"), dict):
+            stored["retrain"].setdefault("weights", "")
         stored = {"seeds": 1, "lanes": "auto", "given": ""} | stored
         return stored
     except (FileNotFoundError, NotADirectoryError):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 import zlib
 
 from ml_collections import ConfigDict
@@ -13,12 +14,15 @@ from ifnas_jax.errors import InputError
 from ifnas_jax.run.workdir import Workdir
 
 
-def adopt(config: ConfigDict, path: str | None) -> Architecture | None:
-    """Loads it, and makes the config one of its space that trains only.
+def adopt(
+    config: ConfigDict, network: Architecture | str | os.PathLike | None
+) -> Architecture | None:
+    """Loads it, if need be, and makes the config one of its space that trains only.
 
     Args:
       config: changed in place. Its sizes, data set and recipe are its own.
-      path: of an `architecture.json`, which every process sees; None: none is given.
+      network: one, or the path of an `architecture.json`, which every process sees;
+        None: none is given.
 
     Raises:
       InputError: it can't be read, or the config does not go with it.
@@ -28,13 +32,16 @@ def adopt(config: ConfigDict, path: str | None) -> Architecture | None:
             f"given is {config.given!r}, but is filled in where --architecture names a "
             "network; leave it out."
         )
-    if path is None:
+    if network is None:
         return None
-    given = load(storage.reached("--architecture", path))
+    given, name = network, "the architecture"
+    if not isinstance(given, Architecture):
+        given = load(storage.reached("--architecture", network))
+        name = f"--architecture {os.fspath(network)!r}"
     space = given.space
     if config.space.name != space.name:
         raise InputError(
-            f"space.name is {config.space.name!r}, but --architecture {path!r} is of "
+            f"space.name is {config.space.name!r}, but {name} is of "
             f"{space.name!r}; use a config of its space."
         )
     if config.jobs == ("search",):

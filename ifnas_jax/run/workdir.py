@@ -38,12 +38,17 @@ class Workdir:
         self.compiled = os.path.join(self.path, "compiled")
         self.report = os.path.join(self.path, "report")
         self.page = os.path.join(self.report, "index.html")
+        self.front = os.path.join(self.path, "front")
         self.search = JobFiles(os.path.join(self.path, "search"))
         self.retrain = JobFiles(os.path.join(self.path, "retrain"))
 
     def of_seed(self, seed: int) -> "Workdir":
         """The workdir of a seed's run, where there are many."""
         return Workdir(os.path.join(self.path, f"seed-{seed}"))
+
+    def of_budget(self, madds: int) -> "Workdir":
+        """The workdir of a network that the search passed through."""
+        return Workdir(os.path.join(self.front, f"{madds / 1e6:g}M"))
 
     def __fspath__(self) -> str:
         return self.path

@@ -59,7 +59,7 @@ class Checkpoints:
             with self._foreign_errors():
                 self._manager = ocp.CheckpointManager(self._directory, options=options)
             # Orbax would ask JAX whether all are to stop, in this process alone and
-            # with numbers of its own: that is for `distributed.preempted`.
+            # with numbers of its own: that is for `termination.came`.
             self._manager.reached_preemption = lambda step: False
         except OSError as error:
             raise self._cannot("write", error) from error

@@ -5,7 +5,6 @@ there, so it may be a folder that only process 0 sees. All processes run the sam
 program on the same arguments, and meet in every step.
 """
 
-import itertools
 import json
 import os
 import platform
@@ -37,9 +36,6 @@ _MESSAGE = 1024
 _TOLD = {
     kind.__name__: kind for kind in (ChangedError, InputError, StorageError, UnmetError)
 }
-
-_terminated = False  # a SIGTERM came to a process that is alone
-_asked = itertools.count()  # times that `preempted` was asked
 
 
 def start(cluster: Cluster) -> None:
@@ -223,29 +219,6 @@ def total(count: int) -> int:
     if jax.process_count() == 1:
         return count
     return int(multihost_utils.process_allgather(np.array(count)).sum())
-
-
-def catch_termination() -> None:
-    """From now on `preempted` says whether SIGTERM came.
-
-    With several processes JAX catches it, and makes them agree on a step.
-    """
-
-    def note(*unused):
-        global _terminated
-        _terminated = True
-
-    if jax.process_count() == 1:
-        signal.signal(signal.SIGTERM, note)
-
-
-def preempted() -> bool:
-    """Whether to save and leave now; every process asks after every step."""
-    if jax.process_count() == 1:
-        return _terminated
-    # JAX chooses a number that no process has come to yet; so numbers never repeat,
-    # over all jobs of a run.
-    return multihost_utils.reached_preemption_sync_point(next(_asked))
 
 
 def check_batch(job: str, fields: Any, count: int | None = None) -> None:

@@ -67,7 +67,12 @@ def test_small_stem_by_hand():
         + 2 * 32  # the batch norm after the last sep
         + (32 * 3 + 3)
     )
-    assert cost.fixed_cost(CHAIN, cost.Macro(2, 3, 8, 1, "small")) == (madds, params)
+    macro = cost.Macro(2, 3, 8, 1, "small")
+    assert cost.fixed_cost(CHAIN, macro) == (madds, params)
+    parts = cost.fixed_parts(CHAIN, macro)
+    head = 4 * (9 * 8 + 8 * 32) + 32 * 3
+    told = [own.madds for own in parts.values()]
+    assert told == [64 * 9 * 2, madds - 64 * 9 * 2 - head, head]
 
 
 def test_three_cells_by_hand():
@@ -92,6 +97,8 @@ def test_three_cells_by_hand():
         + (16 * 3 + 3)
     )
     assert cost.fixed_cost(space, macro) == (madds, params)
+    stem, _, head = (own.madds for own in cost.fixed_parts(space, macro).values())
+    assert (stem, head) == (64 * 9 * 6, 16 * 3)
     normal, reduction = cost.pair_costs(space, macro)
     # Edge (0, 1) once at 8 pixels; edge (1, 2), after a reduction, at 4 and at 2.
     sep = 2 * 64 * (9 * 2 + 2 * 2), 2 * (9 * 2 + 2 * 2 + 2 * 2)

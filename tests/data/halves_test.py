@@ -10,7 +10,7 @@ from ifnas_jax import config as config_lib
 from ifnas_jax.data.halves import halves
 from ifnas_jax.data.source import Dataset
 from ifnas_jax.errors import InputError
-from ifnas_jax.search.step import make_batches
+from ifnas_jax.searching.step import make_batches
 
 EXAMPLES, BATCH = 41, 4
 

@@ -67,7 +67,17 @@ class SlowPruner:
             for pair in dead:
                 self.remove(pair, "unread")
 
-    def threshold(self, beta, alpha, threshold, target):
+    def edges(self):
+        return len({pair[:3] for pair in self.pairs})
+
+    def left_without(self, pairs):
+        other = SlowPruner([])
+        other.pairs = self.pairs - pairs
+        other.delete_unread()
+        return other.edges()
+
+    def threshold(self, beta, alpha, threshold, target, share=1.0):
+        least = self.edges() - max(1, int(share * self.edges()))
         while self.madds() > target:
             choices = []
             for s, src, dst, op in self.pairs:
@@ -80,6 +90,8 @@ class SlowPruner:
                     gate = alpha[s][(*place, op)]
                     choices.append((gate, {(s, src, dst, op)}, "operator gate"))
             choices = [choice for choice in choices if choice[0] < threshold]
+            if self.log:
+                choices = [x for x in choices if self.left_without(x[1]) >= least]
             if not choices:
                 return
             _, pairs, reason = min(choices, key=lambda choice: choice[0])
@@ -97,7 +109,7 @@ class SlowPruner:
 def check_account(before, after, removals):
     """Every pair that went is recorded once, with the MAdds right after it."""
     kept = [stage.copy() for stage in before]
-    for stage, src, dst, op, madds, _ in removals:
+    for stage, src, dst, op, madds, *_ in removals:
         pair = dst - 1, dst - src - 1, SPACE.operators.index(op)
         assert kept[stage - 1][pair]
         kept[stage - 1][pair] = False
@@ -113,28 +125,47 @@ def same(first, second):
     return all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
 
 
+@pytest.mark.parametrize("share", [1.0, 0.15])
 @pytest.mark.parametrize("target", [0, round(1.2 * CHAIN)])
 @pytest.mark.parametrize("seed", range(6))
-def test_threshold_pruning_follows_the_rules(seed, target):
+def test_threshold_pruning_follows_the_rules(seed, target, share):
     beta, alpha = random_gates(seed)
     before = SPACE.full()
     after, removals = pruning.below_threshold(
-        SPACE, MACRO, before, beta, alpha, 0.01, target
+        SPACE, MACRO, before, beta, alpha, 0.01, target, share
     )
     slow = SlowPruner(before)
-    slow.threshold(beta, alpha, 0.01, target)
+    slow.threshold(beta, alpha, 0.01, target, share)
     assert same(before, SPACE.full())
     assert same(after, slow.kept())
     check_account(before, after, removals)
     reasons = [
         (stage - 1, src, dst, SPACE.operators.index(op), reason)
-        for stage, src, dst, op, _, reason in removals
+        for stage, src, dst, op, _, reason, _ in removals
     ]
     assert sorted(reasons) == sorted((*pair, reason) for pair, reason in slow.log)
     unprompted = [entry for entry in reasons if entry[4] != "unread"]
     assert unprompted == [
         (*pair, reason) for pair, reason in slow.log if reason != "unread"
     ]
+    # Each is told with the gate that it went by.
+    for stage, src, dst, op, _, reason, gate in removals:
+        where = dst - 1, dst - src - 1
+        judged = {
+            "edge gate": beta[stage - 1][where],
+            "operator gate": alpha[stage - 1][where][SPACE.operators.index(op)],
+            "unread": None,
+        }[reason]
+        assert gate == (None if judged is None else float(f"{judged:.4g}"))
+    gone = sum(
+        int(x.any(axis=2).sum() - y.any(axis=2).sum())
+        for x, y in zip(before, after, strict=True)
+    )
+    if share < 1:
+        # Gates are closed for more than that.
+        assert gone <= 0.15 * SPACE.num_edges
+        return
+    assert gone > 0.15 * SPACE.num_edges
     # What was right once stays right: a second look finds nothing more.
     again, more = pruning.below_threshold(
         SPACE, MACRO, after, beta, alpha, 0.01, target

@@ -16,8 +16,8 @@ from penalties import penalty
 from ifnas_jax import config as config_lib
 from ifnas_jax import training
 from ifnas_jax.runtime import distributed
-from ifnas_jax.search.make import make_search
-from ifnas_jax.search.step import initial_state, make_step
+from ifnas_jax.searching.make import make_search
+from ifnas_jax.searching.step import initial_state, make_step
 
 BATCH, L = 8, 2
 MU = np.array([0.2, 0.3], np.float32)

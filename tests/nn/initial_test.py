@@ -18,9 +18,9 @@ from ifnas_jax.architecture.cost import Macro
 from ifnas_jax.nn import initial
 from ifnas_jax.nn.network import Network
 from ifnas_jax.nn.supernet import Supernet
-from ifnas_jax.retrain import step as retrain
-from ifnas_jax.search import step as search
-from ifnas_jax.search.make import make_search
+from ifnas_jax.retraining import step as retrain
+from ifnas_jax.searching import step as search
+from ifnas_jax.searching.make import make_search
 from ifnas_jax.spaces import darts, lchain
 
 # Of each network, so that small arrays have enough values to tell a variance.

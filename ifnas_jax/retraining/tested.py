@@ -8,7 +8,7 @@ from ml_collections import ConfigDict
 from ifnas_jax import training
 from ifnas_jax.data.augment import eval_transform
 from ifnas_jax.data.pipeline import eval_batches
-from ifnas_jax.retrain.trained import Trained
+from ifnas_jax.retraining.trained import Trained
 from ifnas_jax.runtime import distributed
 
 _BATCH = 64

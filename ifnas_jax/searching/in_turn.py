@@ -10,8 +10,8 @@ from ifnas_jax import training
 from ifnas_jax.data.source import Dataset
 from ifnas_jax.errors import FAILURES
 from ifnas_jax.run.workdir import Workdir
-from ifnas_jax.search.job import search
-from ifnas_jax.search.step import Search, compile_steps
+from ifnas_jax.searching.job import search
+from ifnas_jax.searching.step import Search, compile_steps
 
 
 def search_in_turn(

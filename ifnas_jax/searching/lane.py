@@ -22,9 +22,9 @@ from ifnas_jax.methods.schedule import search_rate
 from ifnas_jax.report.logs import SearchLogs
 from ifnas_jax.run.workdir import JobFiles
 from ifnas_jax.runtime.checkpoint import Checkpoints, check_finite
-from ifnas_jax.search.derive import choose, derive, is_pruned
-from ifnas_jax.search.resume import Progressed, restore, save
-from ifnas_jax.search.step import Search, State, make_batches
+from ifnas_jax.searching.derive import choose, derive, is_pruned
+from ifnas_jax.searching.resume import Progressed, restore, save
+from ifnas_jax.searching.step import Search, State, make_batches
 
 # What a lane's state is; asked for where it is read only, since it is on the devices.
 Own = Callable[[], State]

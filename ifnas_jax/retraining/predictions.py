@@ -10,10 +10,10 @@ from ml_collections import ConfigDict
 from ifnas_jax import storage
 from ifnas_jax.errors import InputError
 from ifnas_jax.formats.notes import class_names
-from ifnas_jax.retrain.trained import load_found, load_trained
+from ifnas_jax.retraining.trained import load_found, load_trained
 
 if TYPE_CHECKING:
-    from ifnas_jax.retrain.trained import Trained
+    from ifnas_jax.retraining.trained import Trained
 
 # An image as a path, or its pixels: uint8 [H, W, C] or [H, W].
 Image = str | os.PathLike | np.ndarray

@@ -22,12 +22,12 @@ from ifnas_jax.nn.supernet import Supernet
 from ifnas_jax.report.logs import SearchLogs
 from ifnas_jax.run.workdir import Workdir
 from ifnas_jax.runtime import distributed
-from ifnas_jax.search import lane as lanes
-from ifnas_jax.search import together as together_lib
-from ifnas_jax.search.in_turn import search_in_turn
-from ifnas_jax.search.job import search
-from ifnas_jax.search.make import make_search
-from ifnas_jax.search.together import meet, search_together
+from ifnas_jax.searching import lane as lanes
+from ifnas_jax.searching import together as together_lib
+from ifnas_jax.searching.in_turn import search_in_turn
+from ifnas_jax.searching.job import search
+from ifnas_jax.searching.make import make_search
+from ifnas_jax.searching.together import meet, search_together
 
 pytestmark = pytest.mark.usefixtures("compiles_soon")
 

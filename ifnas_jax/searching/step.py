@@ -21,7 +21,7 @@ from ifnas_jax.methods.schedule import SearchSchedule, search_rate
 from ifnas_jax.nn.initial import draw
 from ifnas_jax.nn.supernet import Supernet
 from ifnas_jax.runtime import distributed
-from ifnas_jax.search import bilevel
+from ifnas_jax.searching import bilevel
 
 
 class State(NamedTuple):

@@ -91,7 +91,7 @@ def load_trained(workdir: str | os.PathLike) -> Trained:
     # JAX is imported only when there is something to load.
     import jax
 
-    from ifnas_jax.retrain.step import make_init, make_network, make_optimizer
+    from ifnas_jax.retraining.step import make_init, make_network, make_optimizer
     from ifnas_jax.runtime import devices
     from ifnas_jax.runtime.checkpoint import read_step
 

@@ -19,8 +19,8 @@ from ifnas_jax.nn.nodes import add_nodes
 from ifnas_jax.nn.pairs import add_pairs
 from ifnas_jax.nn.supernet import Supernet
 from ifnas_jax.runtime import distributed
-from ifnas_jax.search.make import make_search
-from ifnas_jax.search.step import initial_state, make_step
+from ifnas_jax.searching.make import make_search
+from ifnas_jax.searching.step import initial_state, make_step
 
 BATCH, L = 8, 2
 

@@ -12,7 +12,7 @@ from ifnas_jax import config as config_lib
 from ifnas_jax import training
 from ifnas_jax.architecture import from_kept
 from ifnas_jax.data.views import Joined
-from ifnas_jax.retrain.step import (
+from ifnas_jax.retraining.step import (
     initial_state,
     make_network,
     make_optimizer,

@@ -19,12 +19,12 @@ from ifnas_jax.errors import FAILURES, PreemptedError
 from ifnas_jax.report.logs import progress_fields
 from ifnas_jax.report.progress import Progress
 from ifnas_jax.run.workdir import Workdir
-from ifnas_jax.runtime import distributed
+from ifnas_jax.runtime import distributed, termination
 from ifnas_jax.runtime.checkpoint import Checkpoints
-from ifnas_jax.search import lane as lanes
-from ifnas_jax.search.job import is_done, write_found
-from ifnas_jax.search.lane import Lane, Own
-from ifnas_jax.search.step import (
+from ifnas_jax.searching import lane as lanes
+from ifnas_jax.searching.job import is_done, write_found
+from ifnas_jax.searching.lane import Lane, Own
+from ifnas_jax.searching.step import (
     Search,
     State,
     compile_validation,
@@ -59,7 +59,7 @@ def search_together(
     todo = [n for n, workdir in enumerate(workdirs) if not is_done(workdir)]
     if not todo:
         return {}
-    distributed.catch_termination()
+    termination.catch()
     population = Population(len(jobs), training.lanes_mesh(len(jobs)), after, {}, {})
     with ExitStack() as stack:
         states, saved, steps = {}, {}, {}
@@ -188,7 +188,7 @@ def _loop(
         batch = population.stacked({n: member.batch for n, member in living.items()})
         batch = training.place_lanes(batch, mesh, split=True)
         state, metrics = steps.train(*placed(state), batch)
-        own, preempted, before = _owner(state), distributed.preempted(), len(living)
+        own, preempted, before = _owner(state), termination.came(), len(living)
         for number, member in list(living.items()):
             with _own_failure(population, number):
                 lanes.after_step(member.lane, steps, metrics, own(number))

@@ -15,12 +15,12 @@ from ifnas_jax.data.source import Dataset
 from ifnas_jax.errors import PreemptedError
 from ifnas_jax.report.progress import Progress
 from ifnas_jax.run.workdir import JobFiles, Workdir
-from ifnas_jax.runtime import distributed
+from ifnas_jax.runtime import distributed, termination
 from ifnas_jax.runtime.checkpoint import Checkpoints
-from ifnas_jax.search import lane as lanes
-from ifnas_jax.search.derive import draw
-from ifnas_jax.search.lane import Lane
-from ifnas_jax.search.step import Search, State, compile_steps
+from ifnas_jax.searching import lane as lanes
+from ifnas_jax.searching.derive import draw
+from ifnas_jax.searching.lane import Lane
+from ifnas_jax.searching.step import Search, State, compile_steps
 
 
 def search(
@@ -50,7 +50,7 @@ def search(
     """
     if is_done(workdir):
         return
-    distributed.catch_termination()
+    termination.catch()
     if distributed.is_primary():
         storage.make_folder(workdir.search.directory)
     if job.method.trains:
@@ -117,7 +117,7 @@ def _loop(
         state, metrics = steps.train(state, masks, mu, next(batches))
         lanes.after_step(lane, steps, metrics, own)
         progress.update(lane.step, **lane.logs.progress)
-        preempted = distributed.preempted()
+        preempted = termination.came()
         if lanes.is_due(lane) or preempted:
             lanes.save_lane(lane, own)
         if preempted:

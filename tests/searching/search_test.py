@@ -10,9 +10,9 @@ from small_search import SmallNet, interrupt, left_in, make_config, make_dataset
 from ifnas_jax import files, training
 from ifnas_jax.architecture import from_kept, load
 from ifnas_jax.report.logs import CandidateLog, SearchLogs
-from ifnas_jax.search import job as search_lib
-from ifnas_jax.search.derive import choose, is_pruned
-from ifnas_jax.search.make import make_search
+from ifnas_jax.searching import job as search_lib
+from ifnas_jax.searching.derive import choose, is_pruned
+from ifnas_jax.searching.make import make_search
 from ifnas_jax.training import IN_FLIGHT
 
 pytestmark = pytest.mark.usefixtures("compiles_soon")

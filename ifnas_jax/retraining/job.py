@@ -20,16 +20,17 @@ from ifnas_jax.methods.schedule import retrain_steps
 from ifnas_jax.nn.network import Network
 from ifnas_jax.report.logs import MetricsLog
 from ifnas_jax.report.progress import Progress
-from ifnas_jax.retrain.step import (
+from ifnas_jax.retraining.step import (
     State,
     initial_state,
     make_network,
     make_optimizer,
     make_step,
 )
-from ifnas_jax.retrain.trained import check_trained, checksum_of
+from ifnas_jax.retraining.trained import check_trained, checksum_of
+from ifnas_jax.retraining.weights import start_with
 from ifnas_jax.run.workdir import Workdir
-from ifnas_jax.runtime import distributed
+from ifnas_jax.runtime import distributed, termination
 from ifnas_jax.runtime.checkpoint import Checkpoints, check_finite
 
 
@@ -83,7 +84,7 @@ def retrain(
     """
     ours = workdir.retrain
     job = _prepare(config, dataset, workdir)
-    distributed.catch_termination()
+    termination.catch()
     if distributed.from_primary(lambda: _is_trained(job, ours.summary)):
         return
     with closing(Checkpoints(ours.checkpoints)) as checkpoints:
@@ -145,7 +146,7 @@ def _loop(
             shown |= _shown(row)
         writers.progress.update(step, **shown)
         clock = clock._replace(seconds=time.perf_counter() - started)
-        preempted = distributed.preempted()
+        preempted = termination.came()
         due = step == job.total or (ended and epoch % fields.checkpoint_every == 0)
         if due or preempted:
             writers.logs.sync()
@@ -244,7 +245,7 @@ def _restore(checkpoints: Checkpoints, job: Retrain):
         lambda facts: check_trained(job.checksum, facts, "its checkpoint"),
     )
     if restored is None:
-        return state, Clock(0.0, 0.0), []
+        return start_with(job.config, state), Clock(0.0, 0.0), []
     _, tree, facts = restored
     clock = Clock(facts["seconds"], facts["compile_seconds"])
     return State(**tree), clock, facts["rows"]

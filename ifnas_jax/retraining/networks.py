@@ -29,14 +29,14 @@ from ifnas_jax.methods.schedule import retrain_steps
 from ifnas_jax.nn.nodes import SKIPPING
 from ifnas_jax.nn.supernet import Supernet
 from ifnas_jax.report.progress import Progress
-from ifnas_jax.retrain.masked_step import (
+from ifnas_jax.retraining.masked_step import (
     Group,
     State,
     initial_state,
     logits_of,
     make_step,
 )
-from ifnas_jax.retrain.step import make_optimizer
+from ifnas_jax.retraining.step import make_optimizer
 from ifnas_jax.runtime import distributed
 
 

@@ -10,8 +10,8 @@ from ifnas_jax import config as config_lib
 from ifnas_jax import train_networks, training
 from ifnas_jax.architecture.cost import Macro
 from ifnas_jax.errors import InputError
-from ifnas_jax.retrain import masked_step, networks
-from ifnas_jax.retrain import step as step_lib
+from ifnas_jax.retraining import masked_step, networks
+from ifnas_jax.retraining import step as step_lib
 from ifnas_jax.runtime import distributed
 from ifnas_jax.spaces import lchain
 

@@ -8,8 +8,8 @@ from ifnas_jax.errors import PreemptedError
 from ifnas_jax.methods import derivations
 from ifnas_jax.report.logs import CandidateLog, SearchLogs
 from ifnas_jax.report.progress import Progress
-from ifnas_jax.runtime import distributed
-from ifnas_jax.search.step import Search, State
+from ifnas_jax.runtime import termination
+from ifnas_jax.searching.step import Search, State
 
 
 def is_pruned(job: Search, kept: Kept, madds: int) -> bool:
@@ -73,6 +73,6 @@ def choose(
             masks = whole(job.method.draw(index), learned=False)
             log.write(index, steps.evaluate(state, masks))
             progress.update(index + 1, best=f"best {100 * max(log.accuracies):.1f}%")
-            if distributed.preempted():
+            if termination.came():
                 raise PreemptedError
     return draw(job, log.accuracies.index(max(log.accuracies)))

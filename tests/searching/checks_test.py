@@ -13,8 +13,8 @@ from ifnas_jax.architecture import from_kept
 from ifnas_jax.config.command_line import load_config
 from ifnas_jax.errors import InputError
 from ifnas_jax.methods import draws
-from ifnas_jax.retrain.check import check_architecture
-from ifnas_jax.search.make import check_draws, make_search
+from ifnas_jax.retraining.check import check_architecture
+from ifnas_jax.searching.make import check_draws, make_search
 
 CONFIGS = ROOT / "configs"
 

@@ -10,7 +10,7 @@ from ifnas_jax.architecture.masks import Kept
 from ifnas_jax.methods.interface import Gates
 from ifnas_jax.methods.regularizer import Strength
 from ifnas_jax.runtime.checkpoint import Checkpoints
-from ifnas_jax.search.step import Search, State, initial_state
+from ifnas_jax.searching.step import Search, State, initial_state
 
 
 class Progressed(NamedTuple):

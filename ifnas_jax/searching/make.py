@@ -16,7 +16,7 @@ from ifnas_jax.methods.schedule import search_schedule
 from ifnas_jax.nn.nodes import SKIPPING
 from ifnas_jax.nn.supernet import Supernet
 from ifnas_jax.runtime import distributed
-from ifnas_jax.search.step import Search, validation_batches
+from ifnas_jax.searching.step import Search, validation_batches
 
 
 def make_search(

@@ -15,7 +15,7 @@ from ifnas_jax.architecture.cost import Macro
 from ifnas_jax.methods import make_method
 from ifnas_jax.nn.nodes import add_nodes
 from ifnas_jax.nn.supernet import Supernet
-from ifnas_jax.search import bilevel
+from ifnas_jax.searching import bilevel
 from ifnas_jax.training import cross_entropy, jit_once
 
 RATE, MOMENTUM, DECAY = 0.3, 0.9, 0.05

@@ -9,6 +9,7 @@ from ifnas_jax.data.augment import eval_transform, train_transform
 from ifnas_jax.data.source import Dataset
 from ifnas_jax.errors import InputError
 from ifnas_jax.methods.schedule import retrain_steps
+from ifnas_jax.retraining import weights
 from ifnas_jax.run.workdir import Workdir
 from ifnas_jax.runtime import distributed
 
@@ -30,7 +31,7 @@ def check(
     Raises:
       InputError: the devices don't divide a batch, there are too many steps, the
         transforms can't be made, or there is no architecture to retrain and no search
-        to find one, or one of another space or size.
+        to find one, or one of another space or size, or weights that don't fit it.
     """
     train_transform(config.dataset)
     eval_transform(config.dataset)
@@ -39,10 +40,20 @@ def check(
     path = workdir.search.architecture
     if network is not None:
         check_architecture(config, network, "--architecture")
-        return
+        path = ""
     given = "search" not in config.jobs or storage.exists(path)
+    if not given and config.retrain.weights:
+        raise InputError(
+            f"retrain.weights is {config.retrain.weights!r}, but the network that they "
+            "would be of is not found yet; leave it out, or name --architecture."
+        )
     if given and distributed.is_primary():
-        check_architecture(config, load(path), path)
+        if path:
+            network = load(path)
+            check_architecture(config, network, path)
+        # What goes on has a checkpoint of its own.
+        if not storage.exists(workdir.retrain.checkpoints):
+            weights.check(config, network)
 
 
 def check_architecture(

@@ -1,0 +1,68 @@
+"""How long a network takes on the device at hand."""
+
+import time
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ifnas_jax.architecture import Architecture
+from ifnas_jax.nn.initial import draw
+from ifnas_jax.nn.network import Network
+
+# Seconds of measuring, at least, and calls.
+_SECONDS, _CALLS = 1.0, 10
+
+
+class Latency(NamedTuple):
+    """Of one batch, when compiled: milliseconds, of `calls` calls one after the other.
+
+    Attributes:
+      batch: images.
+      median: of the calls.
+      low: a tenth of them took less.
+      high: a tenth of them took more.
+      calls: how many there were.
+      compile_seconds: once, before them.
+    """
+
+    batch: int
+    median: float
+    low: float
+    high: float
+    calls: int
+    compile_seconds: float
+
+
+def measure(
+    architecture: Architecture, batch: int, dtype: Any = jnp.float32
+) -> Latency:
+    """Measures a network as it is used: running statistics, logits back on the host.
+
+    Its weights are random, which makes no difference. Images are on the device.
+
+    Args:
+      architecture: of the network, at its sizes.
+      batch: images at once.
+      dtype: of the computation.
+    """
+    network, macro = Network(architecture, dtype=dtype), architecture.macro
+    shape = macro.image_size, macro.image_size, macro.channels
+    one = jnp.zeros((1, *shape))
+    variables = draw(lambda rng: network.init(rng, one), jax.random.key(0))
+    images = jnp.zeros((batch, *shape))
+    start = time.perf_counter()
+    call = jax.jit(lambda *given: network.apply(*given)[0])
+    compiled = call.lower(variables, images).compile()
+    compile_seconds = time.perf_counter() - start
+    variables = jax.device_put(variables)
+    taken = []
+    jax.device_get(compiled(variables, images))  # The first one also loads things.
+    begun = time.perf_counter()
+    while len(taken) < _CALLS or time.perf_counter() - begun < _SECONDS:
+        start = time.perf_counter()
+        jax.device_get(compiled(variables, images))
+        taken.append(1000 * (time.perf_counter() - start))
+    low, median, high = np.quantile(taken, (0.1, 0.5, 0.9)).tolist()
+    return Latency(batch, median, low, high, len(taken), compile_seconds)

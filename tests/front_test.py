@@ -1,0 +1,88 @@
+"""Networks of other budgets, of one search."""
+
+import shutil
+
+import numpy as np
+import pytest
+from tiny import TARGET
+
+from ifnas_jax import architecture, files, front
+from ifnas_jax.architecture.cost import network_cost
+from ifnas_jax.report.front import is_best, passed
+from ifnas_jax.report.run import read_run
+
+
+def test_each_is_what_was_left_when_its_budget_was_met(finished):
+    """By the rows of metrics, which count what is left, and by the last network."""
+    run = read_run(finished[0])
+    last = passed(run, TARGET)
+    assert last.architecture.to_json() == run.found.to_json()
+    between = [row for row in run.search if TARGET < row["madds"] < run.whole()]
+    assert between
+    for row in between:
+        found = passed(run, row["madds"])
+        assert found.architecture.cost().madds == row["madds"]
+        assert found.architecture.depth() == row["depth"]
+        assert found.step <= row["step"]
+    # A budget that no loop ended at is met in the middle of one.
+    kept = [stage.copy() for stage in run.space.full()]
+    budget = (run.whole() + TARGET) // 2
+    found = passed(run, budget)
+    assert found.architecture.cost().madds <= budget
+    for row in run.prunings:
+        before = network_cost(run.space, run.macro, kept).madds
+        if before <= budget:
+            break
+        operator = run.space.operators.index(row["op"])
+        where = row["dst"] - 1, row["dst"] - row["src"] - 1, operator
+        kept[row["stage"] - 1][where] = False
+    again = architecture.from_kept(run.space, kept, run.macro)
+    assert again.to_json() == found.architecture.to_json()
+
+
+def test_of_two_equals_both_are_best():
+    points = [(1, 0.5), (2, 0.6), (2, 0.6), (3, 0.55), (1, 0.4)]
+    assert [is_best(points, n) for n in range(5)] == [True, True, True, False, False]
+
+
+def test_networks_are_saved_and_retrained(finished, tmp_path, capsys):
+    workdir = tmp_path / "run"
+    skip = shutil.ignore_patterns("checkpoints", "compiled", "report")
+    shutil.copytree(finished[0], workdir, ignore=skip)
+    assert front.main([f"--workdir={workdir}", "--madds=500000,600000"]) == 0
+    told = capsys.readouterr().out
+    assert "2 of 2 are not retrained" in told
+    assert not (workdir / "front" / "front.svg").exists()
+    command = [f"--workdir={workdir}", f"--madds={TARGET},0.5M", "--retrain"]
+    assert front.main(command) == 0
+    printed = capsys.readouterr().out
+    assert "2 of 2" in printed and (workdir / "front" / "front.svg").exists()
+    rows = files.read_json(workdir / "front" / "front.json")["networks"]
+    assert [row["budget"] for row in rows] == [TARGET, 500_000]
+    for row, name in zip(rows, ("0.47M", "0.5M"), strict=True):
+        assert row["madds"] <= row["budget"]
+        own = files.read_json(workdir / "front" / name / "result.json")
+        assert (row["top1"], row["madds"]) == (own["top1"], own["madds"])
+    # The smallest is the run's own network, trained as that was.
+    own = files.read_json(workdir / "result.json")["top1"]
+    np.testing.assert_equal(rows[0]["top1"], own)
+    # Given again, nothing is trained again.
+    before = (workdir / "front" / "0.5M" / "result.json").stat().st_mtime_ns
+    assert front.main(command) == 0
+    assert (workdir / "front" / "0.5M" / "result.json").stat().st_mtime_ns == before
+
+
+@pytest.mark.parametrize(
+    ("budgets", "words"),
+    [
+        ("400", "the search ended at"),
+        ("9G", "which the whole super-network meets"),
+        ("much", "which is no number of multiply-adds"),
+        ("0", "which is no number of multiply-adds"),
+    ],
+)
+def test_what_no_search_passed_is_refused(budgets, words, finished, capsys):
+    assert front.main([f"--workdir={finished[0]}", f"--madds={budgets}"]) == 2
+    error = capsys.readouterr().err
+    assert words in error and error.count("\n") == 1
+    assert not (finished[0] / "front").exists()
