@@ -1,6 +1,7 @@
 """A page as one HTML file: it fetches nothing, and needs no script to be read."""
 
 import html
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -49,7 +50,7 @@ vertical-align:top;white-space:nowrap}
 @media (max-width:34rem){.flow thead{display:none}
 .flow tr{display:block;border-bottom:1px solid var(--line);padding:.2rem 0}
 .flow td{display:inline;border:0;padding:0 .4em 0 0;white-space:normal}
-.flow td:last-child::after{content:" left"}}
+.flow td[data-name]:not(:empty)::before{content:attr(data-name)" "}}
 details{border-top:1px solid var(--line);padding:.35rem 0}
 summary{cursor:pointer}code{font-size:.92em}
 footer{font-size:.85rem;color:var(--soft)}
@@ -112,18 +113,25 @@ def table(rows: Iterable[Sequence[Any]], header: Sequence[str], kind: str = "") 
     """A table.
 
     Its cells may break anywhere if it is `wide`; of one that is to `flow` each row is a
-    line of text on a phone.
+    line of text on a phone, where cells that are numbers come with their column's name.
     """
     top = "".join(f'<th scope="col">{text(cell)}</th>' for cell in header)
+    names = list(map(text, header)) if kind == "flow" else [""] * len(header)
     lines = "\n".join(
-        "<tr>" + "".join(f"<td>{text(cell)}</td>" for cell in row) + "</tr>"
-        for row in rows
+        "<tr>" + "".join(map(_cell, row, names)) + "</tr>" for row in rows
     )
     kind = f' class="{kind}"' if kind else ""
     return (
         f'<div class="scroll"><table{kind}><thead><tr>{top}</tr></thead>\n'
         f"<tbody>\n{lines}\n</tbody></table></div>"
     )
+
+
+def _cell(value: Any, name: str) -> str:
+    shown = text(value)
+    number = re.fullmatch(r"\d[\d.e-]*[%M]?", shown)
+    named = f' data-name="{name}"' if name and number else ""
+    return f"<td{named}>{shown}</td>"
 
 
 def figures(drawings: Iterable[tuple[inline.Drawing, str]]) -> str:

@@ -52,12 +52,12 @@ def kept(run: Run) -> str:
     for index, stage in enumerate(run.found.stages):
         rows = [_kept_row(run, index, edge, last[index]) for edge in stage.edges]
         line = f"{names[index]}: {len(rows)} connections kept"
-        header = ("connection", "g(β)", "among the node's", "operators, g(α)", "others")
+        header = ("connection", "g(β)", "share", "operators, g(α)", "others")
         folded.append(details(line, table(rows, header, kind="flow")))
     about = (
         "Gates at the end of the last loop. A gate starts at 0.5; the regulariser "
-        "closes it unless the loss opens it. Also: what became of the node's other "
-        "candidates."
+        "closes it unless the loss opens it. The share is that among the node's g(β); "
+        "then the steps at which its other candidates went."
     )
     return section("Why was it kept?", paragraph(about, "soft"), *folded)
 
@@ -68,22 +68,15 @@ def _kept_row(run: Run, index: int, edge, beta: np.ndarray) -> tuple[str, ...]:
     alpha = run.gates[-1]["alpha"][index][row][column]
     values = dict(zip(run.space.operators, alpha, strict=True))
     operators = ", ".join(f"{op} {_value(values[op])}" for op in edge.ops)
-    # Of what the derivation took away the gate is still told.
-    others = [
-        f"{other.src} (pre-{other.dst - other.src})"
-        for other in run.found.stages[index].inputs(edge.dst)
-        if other.src != edge.src
-    ]
     gone = _gone(run, index, edge.dst)
-    words = [f"also reads {', '.join(others)}"] if others else []
-    words += [f"pre-{distance} went at step {step}" for distance, step in gone]
+    words = [f"pre-{distance} gone at {step}" for distance, step in gone]
     share = own[column] / np.nansum(own) if np.nansum(own) else np.nan
     return (
         _arrow(edge.src, edge.dst),
         _value(own[column]),
         "-" if np.isnan(share) else f"{share:.0%}",
         operators,
-        "; ".join(words),
+        ", ".join(words),
     )
 
 
