@@ -1,0 +1,193 @@
+"""Makes a table of every network of a small L-chain, trained from scratch.
+
+    python -m benchmarks.tabular --num-precursors=2 --nodes=3 --workdir=DIR --out=FILE
+
+Resumable: what is trained is kept in DIR, chunk by chunk. On several machines give each
+--part=I/N and, when all are done, one of them all chunks, without --part. --pilot
+trains 30 of the networks and says whether seeds differ less than networks do.
+"""
+
+import argparse
+import json
+import os
+import re
+import sys
+import time
+import zlib
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ifnas_jax import command, files, storage, tabular
+from ifnas_jax import config as config_lib
+from ifnas_jax.architecture import Architecture
+from ifnas_jax.config.fields import default
+from ifnas_jax.errors import InputError
+from ifnas_jax.run import result
+
+# Networks that are trained with one call, and kept together.
+_CHUNK = 30
+# The stage that is tabulated, from 0: between two that are one node each.
+STAGE = 1
+TEST_EPOCHS = (1, 2, 4)
+
+# So small that networks differ by more than their seeds do: digits at full size, or
+# wider networks, are all at 97 % and more.
+RECIPE = {
+    "macro.width": 4,
+    "dataset.image_size": 12,
+    "retrain.batch_size": 64,
+    "retrain.epochs": TEST_EPOCHS[-1],
+    "retrain.learning_rate": 0.2,
+    "retrain.warmup_epochs": 1,
+    "retrain.final_epochs": 0,
+    "retrain.auxiliary_weight": 0.0,
+    "dtype": "float32",
+}
+
+
+def make_config(num_precursors: int, nodes: int, changes: dict[str, Any]):
+    """The config of the table: space, sizes, data and recipe."""
+    config = default("mnist5k")
+    config.space.num_precursors = num_precursors
+    config.space.nodes = (1, nodes, 1)
+    config.update_from_flattened_dict(RECIPE | changes)
+    return config
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command line; returns its exit code."""
+    arguments = _parse(argv)
+    try:
+        _make(arguments)
+    except InputError as error:
+        print(f"tabular: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = command.make_parser("benchmarks.tabular", __doc__)
+    add = parser.add_argument
+    add("--num-precursors", type=int, default=2, metavar="L")
+    add("--nodes", type=int, default=3, metavar="N", help="of the tabulated stage")
+    add("--seeds", type=int, default=3, help="trainings of each network (default: 3)")
+    add("--workdir", required=True, metavar="DIR", help="keeps what is trained")
+    add("--out", default="", metavar="FILE.npz", help="the table, when all is trained")
+    add(
+        "--part", default="1/1", metavar="I/N", help="of the chunks, for machine I of N"
+    )
+    add("--pilot", action="store_true", help="30 networks, and how far they differ")
+    add("--data-dir", default="", metavar="DIR", help="of TFDS")
+    return parser.parse_args(argv)
+
+
+def _make(arguments: argparse.Namespace) -> None:
+    changes = {"dataset.data_dir": arguments.data_dir} if arguments.data_dir else {}
+    config = make_config(arguments.num_precursors, arguments.nodes, changes)
+    space = config_lib.space(config)
+    found = list(tabular.networks(space, config_lib.macro(config), STAGE))
+    if arguments.pilot:
+        places = np.linspace(0, len(found) - 1, _CHUNK).round().astype(int)
+        found = [found[place] for place in places]
+    chunks = [found[n : n + _CHUNK] for n in range(0, len(found), _CHUNK)]
+    index, count = _part(arguments.part)
+    seeds = list(range(arguments.seeds))
+    told = []
+    for number, chunk in enumerate(chunks):
+        if number % count == index - 1:
+            told.append(_train(config, chunk, seeds, arguments.workdir))
+            print(f"tabular: chunk {number + 1} of {len(chunks)}", flush=True)
+    if len(told) < len(chunks):
+        return
+    top1 = np.concatenate([own["top1"] for own in told])
+    print(describe(top1[:, :, -1]))
+    if arguments.out:
+        facts = _facts(arguments, config, told)
+        tabular.save(arguments.out, facts, found, top1, seeds, TEST_EPOCHS)
+
+
+def _part(text: str) -> tuple[int, int]:
+    """I and N.
+
+    Raises:
+      InputError: they are none.
+    """
+    found = re.fullmatch(r"(\d+)/(\d+)", text)
+    index, count = map(int, found.groups()) if found else (0, 0)
+    if not 1 <= index <= count:
+        raise InputError(f"--part is {text!r}; give I/N with I from 1 to N.")
+    return index, count
+
+
+def _train(config, chunk: Sequence[tuple[int, Architecture]], seeds, workdir: str):
+    """Accuracies of a chunk, [networks, seeds, epochs]; trained if none are kept."""
+    keys = [key for key, _ in chunk]
+    # What is kept is of this config, these networks and these seeds.
+    whole = json.dumps([config_lib.flat(config), keys, seeds], sort_keys=True)
+    digest = zlib.crc32(whole.encode())
+    path = os.path.join(workdir, f"{keys[0]}-{keys[-1]}-{digest:08x}.json")
+    if storage.exists(path):
+        return files.read_json(path, {"top1": list, "keys": list})
+    from ifnas_jax import train_networks
+    from ifnas_jax.data.source import open_dataset
+
+    storage.make_folder(workdir)
+    start = time.perf_counter()
+    pairs = [(network, seed) for _, network in chunk for seed in seeds]
+    rows = train_networks(
+        [network for network, _ in pairs],
+        open_dataset(config.dataset),
+        config,
+        seeds=[seed for _, seed in pairs],
+        test_epochs=TEST_EPOCHS,
+    )
+    if any(len(own) != len(TEST_EPOCHS) for own in rows):
+        raise InputError(f"a network of {keys} diverged; lower retrain.learning_rate.")
+    top1 = [[row["top1"] for row in own] for own in rows]
+    shape = len(chunk), len(seeds), len(TEST_EPOCHS)
+    told = {
+        "keys": keys,
+        "top1": np.reshape(top1, shape).tolist(),
+        "seconds": round(time.perf_counter() - start, 1),
+    }
+    files.write_json(path, told)
+    return told
+
+
+def describe(top1: np.ndarray) -> str:
+    """How far networks and seeds are apart; `top1` is [networks, seeds]."""
+    means, noise = top1.mean(axis=1), top1.std(axis=1, ddof=1)
+    within = float(np.sqrt((noise**2).mean()))
+    spread = float(means.std(ddof=1))
+    # What seeds leave in a mean is no difference of networks.
+    own = max(0.0, spread**2 - within**2 / top1.shape[1]) ** 0.5
+    return (
+        f"{len(means)} networks: mean {means.mean():.4f}, from {means.min():.4f} to "
+        f"{means.max():.4f}; standard deviation of networks {own:.4f}, of seeds "
+        f"{within:.4f}"
+    )
+
+
+def _facts(arguments: argparse.Namespace, config, told) -> dict[str, Any]:
+    from ifnas_jax.runtime import distributed
+
+    return {
+        "stage": STAGE,
+        "nodes": arguments.nodes,
+        "num_precursors": arguments.num_precursors,
+        "operators": list(config.space.operators),
+        "dataset": config.dataset.name,
+        "recipe": RECIPE,
+        "command": f"python -m benchmarks.tabular --num-precursors="
+        f"{arguments.num_precursors} --nodes={arguments.nodes} "
+        f"--seeds={arguments.seeds}",
+        "seconds": sum(own["seconds"] for own in told),
+        "versions": result.versions(),
+        "devices": distributed.describe_devices(),
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(command.run("tabular", main))
