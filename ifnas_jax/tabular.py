@@ -25,6 +25,8 @@ from ifnas_jax.spaces.graph import Space
 
 # What the stages around the tabulated one keep on their direct connections.
 _AROUND = "sep_conv_3x3"
+_COLUMNS = ("madds", "params", "depth", "interleaved")
+_ONE = 10_000  # an accuracy of 1, as tables keep it
 
 
 def key_of(stage: KeptStage, operators: Sequence[str]) -> int:
@@ -54,7 +56,7 @@ def networks(
     """Every distinct network of one stage of a chain: (key, network), by key.
 
     Args:
-      space: a chain; what the stage's own nodes may read is its L.
+      space: a chain.
       macro: the sizes of networks.
       stage: which stage is tabulated, from 0; the others are plain chains.
     """
@@ -93,8 +95,8 @@ class Row:
     """What a table knows of a network.
 
     Attributes:
-      key: of the network.
-      madds: multiply-adds for one image, at the sizes of the table.
+      key: of `key_of`.
+      madds: multiply-adds for one image.
       params: parameters.
       depth: of the whole network.
       interleaved: pairs of connections that interleave.
@@ -114,13 +116,12 @@ class Table:
 
     Attributes:
       facts: how it was made: space, data, recipe, command, hardware, versions.
-      keys: of the networks, ascending, [networks].
+      keys: of the networks, ascending.
       epochs: after which they were tested.
       seeds: with which each was trained.
     """
 
     def __init__(self, facts: dict[str, Any], arrays: dict[str, np.ndarray]):
-        """Of `facts`, and arrays by their names: see `save`."""
         self.facts = facts
         self.keys, self._top1 = arrays["keys"], arrays["top1"]
         self._columns = {name: arrays[name] for name in _COLUMNS}
@@ -186,8 +187,8 @@ class Table:
         Args:
           network: or its key.
           madds: of the networks that it is compared with, at most; None: all.
-          epochs: as `query`.
-          seed: as `query`.
+          epochs: after which they were tested.
+          seed: of their training.
         """
         top1 = self._accuracies(epochs, seed)
         own = top1[self._find(network)]
@@ -237,10 +238,6 @@ class Table:
         return own.mean(axis=1) if seed is None else own[:, self.seeds.index(seed)]
 
 
-_COLUMNS = ("madds", "params", "depth", "interleaved")
-_ONE = 10_000  # an accuracy of 1, as tables keep it
-
-
 def save(
     path: str | os.PathLike,
     facts: dict[str, Any],
@@ -277,10 +274,8 @@ def save(
 
 
 def _interleaved(network: Architecture) -> int:
-    return sum(
-        interleaving.count_interleaved((edge.src, edge.dst) for edge in stage.edges)
-        for stage in network.stages
-    )
+    count = interleaving.count_interleaved
+    return sum(count((e.src, e.dst) for e in s.edges) for s in network.stages)
 
 
 def load(path: str | os.PathLike) -> Table:

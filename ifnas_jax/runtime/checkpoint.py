@@ -42,18 +42,8 @@ class Checkpoints:
             self._open()
 
     def _open(self) -> None:
-        alone = ocp.options.MultiprocessingOptions(
-            primary_host=0, active_processes={0}, barrier_sync_key_prefix="primary"
-        )
-        options = ocp.CheckpointManagerOptions(
-            max_to_keep=2,
-            # What a kill left half-written.
-            cleanup_tmp_directories=True,
-            multiprocessing_options=alone
-            if jax.process_count() > 1
-            else ocp.options.MultiprocessingOptions(),
-            create=False,
-        )
+        # Two, and nothing of what a kill left half-written.
+        options = _options(max_to_keep=2, cleanup_tmp_directories=True)
         try:
             storage.make_folder(self._directory)
             with self._foreign_errors():
@@ -229,6 +219,18 @@ class Checkpoints:
         )
 
 
+def _options(**more) -> ocp.CheckpointManagerOptions:
+    """Process 0 waits for no other one."""
+    alone: dict[str, Any] = {}
+    if jax.process_count() > 1:
+        alone = {"primary_host": 0, "active_processes": {0}}
+        alone["barrier_sync_key_prefix"] = "primary"
+    processes = ocp.options.MultiprocessingOptions(**alone)
+    return ocp.CheckpointManagerOptions(
+        create=False, multiprocessing_options=processes, **more
+    )
+
+
 def _read(manager, step: int, like: Any, check) -> tuple[Any, dict[str, Any]]:
     """A checkpoint's tree and its JSON object, if they are what was saved."""
     # First what it is of: another's tree may have other shapes.
@@ -252,7 +254,7 @@ def read_step(
     like: Any,
     check: Callable[[dict[str, Any]], None],
 ) -> Any:
-    """The tree of one checkpoint of a run that is over; nothing is written.
+    """The tree of one checkpoint of a run that is over, in process 0 alone; read only.
 
     Args:
       directory: of its checkpoints.
@@ -265,7 +267,7 @@ def read_step(
     """
     directory = storage.literal(directory)
     # Not `read_only`, of which Orbax warns that it is.
-    options = ocp.CheckpointManagerOptions(create=False)
+    options = _options()
     errors = storage.system_errors(directory, (InputError, *_FILE_ERRORS))
     try:
         with (
