@@ -82,7 +82,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             keep_freed_memory()
         state = run(config, arguments.workdir, cluster, arguments.architecture)
         if begin.is_first(cluster):
-            _show(config, Workdir(arguments.workdir), state)
+            show(config, arguments.workdir, state)
     except (InputError, DivergedError, StorageError, OSError) as error:
         code, message = _EXIT.get(type(error), 4), describe(error)
     except PreemptedError as error:
@@ -206,9 +206,10 @@ def _fill_in(config: ConfigDict, dataset) -> None:
     config.search.skipping = training.skipping_of(config)
 
 
-def _show(config: ConfigDict, workdir: Workdir, state: str) -> None:
-    """What the run came to."""
-    (result if config.seeds == 1 else population).show(workdir, state)
+def show(config: ConfigDict, workdir: str, state: str) -> None:
+    """Prints what a run came to; `state` is of `run`."""
+    place = Workdir(storage.named("--workdir", workdir, checkpoints=True))
+    (result if config.seeds == 1 else population).show(place, state)
 
 
 def _keep_compiled(workdir: Workdir) -> None:

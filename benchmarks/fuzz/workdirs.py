@@ -128,7 +128,7 @@ def check(case) -> bool:
                 mock.patch.object(source, "open_dataset", side_effect=_GoesOn),
                 contextlib.redirect_stdout(shown),
             ):
-                main.run(config, folder)
+                main.show(config, folder, main.run(config, folder))
             outcome = "done"
         except _GoesOn:
             outcome = "goes on"

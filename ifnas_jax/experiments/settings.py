@@ -71,7 +71,8 @@ class Setting:
     def defaults(self) -> int:
         """A checksum of the defaults that `changes` are told against."""
         flat = config_lib.flat(config_lib.default(self.config.dataset.name))
-        own = {field: value for field, value in flat.items() if field not in _FREE}
+        left_out = (*_FREE, *_SINCE)
+        own = {field: value for field, value in flat.items() if field not in left_out}
         return zlib.crc32(json.dumps(own, sort_keys=True).encode())
 
     def with_seed(self, seed: int, jobs: tuple[str, ...]) -> ConfigDict:
@@ -79,6 +80,10 @@ class Setting:
         config = self.config.copy_and_resolve_references()
         config.seed, config.jobs = seed, jobs
         return config
+
+
+# Fields that came after the first published cells, none of which they would change.
+_SINCE = ("search.most_removed", "retrain.weights")
 
 
 @dataclasses.dataclass(frozen=True)

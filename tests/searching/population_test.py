@@ -21,7 +21,7 @@ from ifnas_jax.nn.nodes import add_nodes
 from ifnas_jax.nn.supernet import Supernet
 from ifnas_jax.report.logs import SearchLogs
 from ifnas_jax.run.workdir import Workdir
-from ifnas_jax.runtime import distributed
+from ifnas_jax.runtime import termination
 from ifnas_jax.searching import lane as lanes
 from ifnas_jax.searching import together as together_lib
 from ifnas_jax.searching.in_turn import search_in_turn
@@ -155,7 +155,7 @@ def test_stopped_with_some_ahead_it_ends_with_the_same_bytes(tmp_path, monkeypat
 def test_told_to_stop_all_save_where_they_are(together, tmp_path, monkeypatch):
     """In the middle of a loop."""
     dataset, asked = make_dataset(), iter(range(100))
-    monkeypatch.setattr(distributed, "preempted", lambda: next(asked) == 32)
+    monkeypatch.setattr(termination, "came", lambda: next(asked) == 32)
     go_on = functools.partial(
         run, search_together, tmp_path, make_jobs(dataset), dataset
     )
