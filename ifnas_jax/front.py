@@ -12,13 +12,16 @@ retrained, how accurate they are. Given again, the command goes on where it was.
 import argparse
 import os
 import re
+import signal
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from ifnas_jax import command, files, storage
 from ifnas_jax.command import make_parser
 from ifnas_jax.errors import DivergedError, InputError, PreemptedError, StorageError
 from ifnas_jax.main import run as run_jobs
+from ifnas_jax.main import stop
 from ifnas_jax.report import front
 from ifnas_jax.report.front import Passed
 from ifnas_jax.report.run import Run, name_of, read_run
@@ -29,12 +32,13 @@ from ifnas_jax.run import given, result
 # Of the target, where no budgets are named.
 _TIMES = (1.0, 1.25, 1.5, 2.0)
 
-_EXIT = {InputError: 2, DivergedError: 3, StorageError: 4, PreemptedError: 75}
+_EXIT = {InputError: 2, DivergedError: 3, StorageError: 4}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line; returns its exit code."""
     arguments = _parse(argv)
+    signal.signal(signal.SIGTERM, stop)
     try:
         _front(arguments)
     except PreemptedError:
@@ -64,16 +68,36 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
 def _front(arguments: argparse.Namespace) -> None:
     config = load_found(arguments.workdir).config
     run = read_run(arguments.workdir)
-    networks = [front.passed(run, budget) for budget in _budgets(arguments.madds, run)]
-    for number, network in enumerate(networks, start=1):
+    front.check_prunes(run)
+    asked = _budgets(arguments.madds, run)
+    networks = [front.passed(run, budget) for budget in asked]
+    for network in networks:
         place = run.workdir.of_budget(network.budget)
         given.check_same(network.architecture, place)
         given.put(network.architecture, place)
-        if arguments.retrain:
+    # With those that were asked for before.
+    known = [front.passed(run, budget) for budget in {*_kept(run), *asked}]
+    known.sort(key=lambda network: network.budget)
+    _write(run, known)
+    for number, network in enumerate(networks, start=1):
+        if arguments.retrain and _top1(run, network) is None:
+            place = run.workdir.of_budget(network.budget)
             print(f"front: {place}, {number} of {len(networks)}", flush=True)
             own = config.copy_and_resolve_references()
+            own.jobs = ("retrain",)
             run_jobs(own, place.path, architecture=network.architecture)
-    _tell(run, [network._replace(top1=_top1(run, network)) for network in networks])
+            _write(run, known)
+    _tell(run, known)
+
+
+def _kept(run: Run) -> list[int]:
+    """Budgets that `front.json` has."""
+    path = os.path.join(run.workdir.front, "front.json")
+    if not storage.exists(path):
+        return []
+    return [
+        row["budget"] for row in files.read_json(path, {"networks": list})["networks"]
+    ]
 
 
 def _budgets(text: str, run: Run) -> list[int]:
@@ -85,16 +109,26 @@ def _budgets(text: str, run: Run) -> list[int]:
     if not text:
         target, whole = run.config["target_madds"], run.whole()
         budgets = {round(times * target) for times in _TIMES}
-        return sorted(budget for budget in budgets if budget < whole)
+        least = run.prunings[-1]["madds"]
+        within = sorted(own for own in budgets if least <= own < whole)
+        if not within:
+            raise InputError(
+                f"target_madds is {target:,}, and no budget from that on lies between "
+                f"the {least:,} that the search ended at and the super-network's "
+                f"{whole:,}; give --madds."
+            )
+        return within
     budgets = set()
     for word in text.split(","):
-        found = re.fullmatch(r"(\d+(?:\.\d+)?)([MG]?)", word.strip())
-        if not found or float(found[1]) <= 0:
+        found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)([MG]?)", word.strip())
+        factor = {"": 1, "M": 1e6, "G": 1e9}[found[2]] if found else 0
+        budget = round(float(found[1]) * factor) if found else 0
+        if budget < 1:
             raise InputError(
                 f"--madds has {word!r}, which is no number of multiply-adds; give such "
                 "as 400M, or 13500000."
             )
-        budgets.add(round(float(found[1]) * {"": 1, "M": 1e6, "G": 1e9}[found[2]]))
+        budgets.add(budget)
     return sorted(budgets)
 
 
@@ -107,21 +141,27 @@ def _top1(run: Run, network: Passed) -> float | None:
     return None if told is None else told["top1"]
 
 
+def _write(run: Run, networks: Sequence[Passed]) -> list[dict[str, Any]]:
+    """Writes `front.json` of what is known so far; its rows."""
+    rows = front.rows_of([x._replace(top1=_top1(run, x)) for x in networks])
+    files.write_json(os.path.join(run.workdir.front, "front.json"), {"networks": rows})
+    return rows
+
+
 def _tell(run: Run, networks: Sequence[Passed]) -> None:
-    """Prints the table, and writes the JSON and the figure."""
+    """Prints the table, and draws it."""
     from ifnas_jax.report.files import save_figure
 
-    rows = front.rows_of(networks)
-    files.write_json(os.path.join(run.workdir.front, "front.json"), {"networks": rows})
+    rows = _write(run, networks)
     print("\n".join(aligned(front.table_of(rows))))
     if any(row["top1"] is not None for row in rows):
         title = f"{name_of(run)}: networks that one search passed through"
         path = os.path.join(run.workdir.front, "front")
         save_figure(front.draw_front(rows, title), path)
         print(f"\nfigure   {path}.svg")
-    left = [network for network in networks if network.top1 is None]
+    left = [row["budget"] for row in rows if row["top1"] is None]
     if left:
-        place = storage.absolute(run.workdir.of_budget(left[0].budget).path)
+        place = storage.absolute(run.workdir.of_budget(left[0]).path)
         print(
             f"\n{len(left)} of {len(networks)} are not retrained: add --retrain, or "
             "train one elsewhere by python -m ifnas_jax.main with the run's --config, "

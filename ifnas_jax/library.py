@@ -23,7 +23,9 @@ from ifnas_jax.retraining import trained
 from ifnas_jax.retraining.trained import Trained
 
 
-def load_config(name: str, fields: Mapping[str, Any] | None = None) -> ConfigDict:
+def load_config(
+    name: str | os.PathLike, fields: Mapping[str, Any] | None = None
+) -> ConfigDict:
     """A config, as `--config=NAME` and `--config.FIELD=VALUE` make it.
 
     Args:
@@ -33,14 +35,24 @@ def load_config(name: str, fields: Mapping[str, Any] | None = None) -> ConfigDic
     Raises:
       InputError: there is no such config, or a value is not one of its field.
     """
-    overrides = [f"--config.{field}={value}" for field, value in (fields or {}).items()]
+    name = os.fspath(name)
+    overrides = [
+        f"--config.{field}={_plain(value)}" for field, value in (fields or {}).items()
+    ]
     config = command_line.load_config(name, overrides)
     check_overrides(config, command_line.load_config(name))
     return config
 
 
+def _plain(value: Any) -> Any:
+    """NumPy's numbers, also in tuples, as Python's."""
+    if isinstance(value, tuple | list):
+        return tuple(map(_plain, value))
+    return value.tolist() if hasattr(value, "tolist") else value
+
+
 def search(
-    config: str | ConfigDict, workdir: str | os.PathLike | None = None
+    config: str | os.PathLike | ConfigDict, workdir: str | os.PathLike | None = None
 ) -> Architecture:
     """Searches an architecture.
 
@@ -68,7 +80,7 @@ def search(
 
 
 def retrain(
-    config: str | ConfigDict,
+    config: str | os.PathLike | ConfigDict,
     workdir: str | os.PathLike | None = None,
     architecture: Architecture | str | os.PathLike | None = None,
 ) -> Trained:
@@ -99,7 +111,7 @@ def retrain(
         return trained.load_trained(folder)
 
 
-def _of_one(config: str | ConfigDict, name: str) -> ConfigDict:
+def _of_one(config: str | os.PathLike | ConfigDict, name: str) -> ConfigDict:
     """A config of one's own to fill in, of one seed."""
     if not isinstance(config, ConfigDict):
         config = load_config(config)
@@ -133,7 +145,8 @@ def _run(
 
     from ifnas_jax.runtime import termination
 
-    compiled = jax.config.jax_compilation_cache_dir
+    names = "jax_compilation_cache_dir", "jax_persistent_cache_enable_xla_caches"
+    before = {name: getattr(jax.config, name) for name in names}
     # Of other threads Python catches no signals.
     first = threading.current_thread() is threading.main_thread()
     handler = signal.getsignal(signal.SIGTERM)
@@ -143,6 +156,7 @@ def _run(
         if first and handler is not None:
             signal.signal(signal.SIGTERM, handler)
         termination.forget()
-        if jax.config.jax_compilation_cache_dir != compiled:
-            jax.config.update("jax_compilation_cache_dir", compiled)
+        if before != {name: getattr(jax.config, name) for name in names}:
+            for name, value in before.items():
+                jax.config.update(name, value)
             compilation_cache.reset_cache()

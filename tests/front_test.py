@@ -2,7 +2,6 @@
 
 import shutil
 
-import numpy as np
 import pytest
 from tiny import TARGET
 
@@ -10,6 +9,7 @@ from ifnas_jax import architecture, files, front
 from ifnas_jax.architecture.cost import network_cost
 from ifnas_jax.report.front import is_best, passed
 from ifnas_jax.report.run import read_run
+from ifnas_jax.run.workdir import Workdir
 
 
 def test_each_is_what_was_left_when_its_budget_was_met(finished):
@@ -58,18 +58,44 @@ def test_networks_are_saved_and_retrained(finished, tmp_path, capsys):
     printed = capsys.readouterr().out
     assert "2 of 2" in printed and (workdir / "front" / "front.svg").exists()
     rows = files.read_json(workdir / "front" / "front.json")["networks"]
-    assert [row["budget"] for row in rows] == [TARGET, 500_000]
-    for row, name in zip(rows, ("0.47M", "0.5M"), strict=True):
+    assert [row["budget"] for row in rows] == [TARGET, 500_000, 600_000]
+    # The smallest is the run's own network, which is trained already.
+    for row, place in zip(rows, (workdir, workdir / "front" / "0.5M"), strict=False):
         assert row["madds"] <= row["budget"]
-        own = files.read_json(workdir / "front" / name / "result.json")
+        own = files.read_json(place / "result.json")
         assert (row["top1"], row["madds"]) == (own["top1"], own["madds"])
-    # The smallest is the run's own network, trained as that was.
-    own = files.read_json(workdir / "result.json")["top1"]
-    np.testing.assert_equal(rows[0]["top1"], own)
+    assert not (workdir / "front" / "0.47M" / "result.json").exists()
+    assert rows[2]["top1"] is None
     # Given again, nothing is trained again.
     before = (workdir / "front" / "0.5M" / "result.json").stat().st_mtime_ns
     assert front.main(command) == 0
     assert (workdir / "front" / "0.5M" / "result.json").stat().st_mtime_ns == before
+
+
+def test_a_run_that_only_searched_and_one_that_removed_nothing(
+    finished, tmp_path, monkeypatch, capsys
+):
+    workdir = tmp_path / "searched"
+    skip = shutil.ignore_patterns("checkpoints", "compiled", "report", "retrain")
+    shutil.copytree(finished[0], workdir, ignore=skip)
+    config = files.read_json(workdir / "config.json")
+    files.write_json(workdir / "config.json", {**config, "jobs": ["search"]})
+    trained = []
+    monkeypatch.setattr(
+        front, "run_jobs", lambda own, *_, **__: trained.append(own.jobs)
+    )
+    assert front.main([f"--workdir={workdir}", "--madds=0.6M", "--retrain"]) == 0
+    assert trained == [("retrain",)]
+    (workdir / "search" / "prunings.jsonl").write_text("")
+    assert front.main([f"--workdir={workdir}"]) == 2
+    assert "has no removals" in capsys.readouterr().err
+
+
+def test_folders_of_different_budgets_differ():
+    names = [
+        Workdir("a").of_budget(n).path for n in (20_000_010, 20_000_040, 20_000_000)
+    ]
+    assert names == ["a/front/20.00001M", "a/front/20.00004M", "a/front/20M"]
 
 
 @pytest.mark.parametrize(
@@ -78,7 +104,7 @@ def test_networks_are_saved_and_retrained(finished, tmp_path, capsys):
         ("400", "the search ended at"),
         ("9G", "which the whole super-network meets"),
         ("much", "which is no number of multiply-adds"),
-        ("0", "which is no number of multiply-adds"),
+        ("0.0000001M", "which is no number of multiply-adds"),
     ],
 )
 def test_what_no_search_passed_is_refused(budgets, words, finished, capsys):

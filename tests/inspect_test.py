@@ -95,7 +95,7 @@ def test_latency_is_measured_on_this_machine(capsys, architecture_file, monkeypa
     assert (told["platform"], told["dtype"]) == ("cpu", "float32")
     assert [own["batch"] for own in told["batches"]] == [1, 3]
     for own in told["batches"]:
-        assert 0 < own["low"] <= own["median"] <= own["high"]
+        assert 0 < own["low_ms"] <= own["median_ms"] <= own["high_ms"]
         assert own["calls"] == 10
     assert f"latency on {told['kind']} (cpu)" in latency_table(told)
 

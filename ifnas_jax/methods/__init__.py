@@ -51,7 +51,9 @@ DERIVATIONS = ("prune", "target", "keep1", "keep2")
 _ALL = DERIVATIONS[1:]
 _SGD = tuple(f"search.arch_{x}" for x in ("learning_rate", "momentum", "weight_decay"))
 _IFNAS = Traits(
-    ("prune", *_ALL), ("penalty", "search.threshold", *_SGD), regularized=True
+    ("prune", *_ALL),
+    ("penalty", "search.threshold", "search.most_removed", *_SGD),
+    regularized=True,
 )
 
 METHODS = {

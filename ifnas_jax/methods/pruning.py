@@ -58,8 +58,7 @@ class Pruner:
           kept: what is left so far.
           target: MAdds that have to stay within reach.
           inputs: edges that every node keeps, or those that it has if they are fewer.
-          most: edges that may be removed; the first removal may be of more, if nodes
-            become unread by it.
+          most: edges that may be removed, with those that become unread.
         """
         self.space, self.macro = space, macro
         self.kept = [stage.copy() for stage in kept]
@@ -104,7 +103,7 @@ class Pruner:
         before, now = self.least(), self._fixed + sum(least)
         if before <= self.target < now:
             return
-        if self.removals and self._edges_without(stage, after) < self._least_edges:
+        if self._edges_without(stage, after) < self._least_edges:
             return
         self.kept[stage], self._least = after, least
         for op in ops:
@@ -194,7 +193,8 @@ def below_threshold(
       alpha: gates of the operators, for each stage [N, L, operators].
       threshold: on gates.
       target: MAdds at or under which nothing more is removed.
-      share: of the edges that are left, which may go at once; one may always.
+      share: of the edges that are left, which may go at once. Where nothing could go
+        then, since nodes would become unread with any, the weakest goes nevertheless.
 
     Returns:
       What is left, and the removals in order.
@@ -206,17 +206,28 @@ def below_threshold(
         for row, column, op in np.argwhere(stage).tolist():
             weak.append((alpha[index][row, column, op], index, row, column, op))
     weak = [entry for entry in weak if entry[0] < threshold]
+    weak.sort(key=lambda entry: entry[0])
     edges = sum(int(stage.any(axis=2).sum()) for stage in kept)
     pruner = Pruner(space, macro, kept, target, most=max(1, math.floor(share * edges)))
-    everything = list(range(len(space.operators)))
-    for gate, *where, op in sorted(weak, key=lambda entry: entry[0]):
-        if pruner.madds <= target:
-            break
+    _remove_weak(pruner, weak, len(weak))
+    if not pruner.removals:
+        pruner = Pruner(space, macro, kept, target)
+        _remove_weak(pruner, weak, 1)
+    return pruner.result()
+
+
+def _remove_weak(pruner: Pruner, weak: Sequence[tuple], times: int) -> None:
+    """Removes entries (gate, stage, row, column, operator), so many times at most."""
+    everything = list(range(len(pruner.space.operators)))
+    for gate, *where, op in weak:
+        if pruner.madds <= pruner.target or not times:
+            return
+        before = len(pruner.removals)
         if op is None:
             pruner.remove(where, everything, "edge gate", gate)
         else:
             pruner.remove(where, [op], "operator gate", gate)
-    return pruner.result()
+        times -= len(pruner.removals) > before
 
 
 def small_shares(

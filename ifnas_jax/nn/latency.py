@@ -20,17 +20,17 @@ class Latency(NamedTuple):
 
     Attributes:
       batch: images.
-      median: of the calls.
-      low: a tenth of them took less.
-      high: a tenth of them took more.
+      median_ms: of the calls.
+      low_ms: a tenth of them took less.
+      high_ms: a tenth of them took more.
       calls: how many there were.
       compile_seconds: once, before them.
     """
 
     batch: int
-    median: float
-    low: float
-    high: float
+    median_ms: float
+    low_ms: float
+    high_ms: float
     calls: int
     compile_seconds: float
 

@@ -34,22 +34,31 @@ class Passed(NamedTuple):
     top1: float | None = None
 
 
+def check_prunes(run: Run) -> None:
+    """Refuses a run whose search removed nothing.
+
+    Raises:
+      InputError: it did.
+    """
+    if not run.prunings:
+        config = run.config
+        raise InputError(
+            f"workdir {run.workdir!r} has no removals, as method "
+            f"{config['method']!r} with derive {config['derive']!r} leaves none; name "
+            "a run that prunes."
+        )
+
+
 def passed(run: Run, budget: int) -> Passed:
     """The first network of a search that met a budget.
 
     Args:
-      run: whose search is done.
+      run: whose search is done, and that `check_prunes` did not refuse.
       budget: MAdds.
 
     Raises:
-      InputError: the search removed nothing, or met no such budget.
+      InputError: the search met no such budget.
     """
-    if not run.prunings:
-        raise InputError(
-            f"workdir {run.workdir!r} has no removals, as method "
-            f"{run.config['method']!r} with derive {run.config['derive']!r} leaves "
-            "none; name a run that prunes."
-        )
     if budget >= run.whole():
         raise InputError(
             f"--madds has {budget:,}, which the whole super-network meets with "

@@ -232,9 +232,9 @@ def latency_table(latency: Facts) -> str:
         rows.append(
             [
                 str(own["batch"]),
-                f"{own['median']:.2f} ms",
-                f"{own['low']:.2f} to {own['high']:.2f} ms",
-                f"{own['median'] / own['batch']:.3f} ms",
+                f"{own['median_ms']:.2f} ms",
+                f"{own['low_ms']:.2f} to {own['high_ms']:.2f} ms",
+                f"{own['median_ms'] / own['batch']:.3f} ms",
                 str(own["calls"]),
                 f"{own['compile_seconds']:.1f} s",
             ]

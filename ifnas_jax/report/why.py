@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from ifnas_jax.architecture import Architecture
+from ifnas_jax.methods import METHODS
 from ifnas_jax.report import gates
 from ifnas_jax.report.document import details, figures, paragraph, section, table
 from ifnas_jax.report.inline import inline
@@ -55,10 +56,13 @@ def kept(run: Run) -> str:
         header = ("connection", "g(β)", "share", "operators, g(α)", "others")
         folded.append(details(line, table(rows, header, kind="flow")))
     about = (
-        "Gates at the end of the last loop. A gate starts at 0.5; the regulariser "
-        "closes it unless the loss opens it. The share is that among the node's g(β); "
-        "then the steps at which its other candidates went."
+        "Gates at the end of the last loop. The share is that among the node's g(β); "
+        "then what became of its other candidates."
     )
+    method = METHODS.get(run.config["method"])  # none of one's own, not at hand
+    if method and method.regularized:
+        about += " A gate starts at 0.5; the regulariser closes what the loss does not "
+        about += "open."
     return section("Why was it kept?", paragraph(about, "soft"), *folded)
 
 
@@ -70,6 +74,14 @@ def _kept_row(run: Run, index: int, edge, beta: np.ndarray) -> tuple[str, ...]:
     operators = ", ".join(f"{op} {_value(values[op])}" for op in edge.ops)
     gone = _gone(run, index, edge.dst)
     words = [f"pre-{distance} gone at {step}" for distance, step in gone]
+    # What a derivation by numbers of edges left out was never removed.
+    left = {edge.dst - own.src for own in run.found.stages[index].inputs(edge.dst)}
+    left |= {distance for distance, _ in gone}
+    words += [
+        f"pre-{distance} not chosen, {_value(gate)}"
+        for distance, gate in enumerate(own, start=1)
+        if distance not in left and not np.isnan(gate)
+    ]
     share = own[column] / np.nansum(own) if np.nansum(own) else np.nan
     return (
         _arrow(edge.src, edge.dst),

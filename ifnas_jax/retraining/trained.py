@@ -117,6 +117,7 @@ def _read_config(path: str) -> ConfigDict:
     """A run's config; what it lacks, as one of an earlier version may, has defaults."""
     stored = files.read_json(path, {"dataset": dict})
     config = config_lib.default(str(stored["dataset"].get("name")))
+    config.search.most_removed = 1.0  # as if an earlier version ran it
     own = group_of(str(stored.get("method")))
     if isinstance(stored.get(own), dict) and own not in config:
         # Fields of a method of one's own, which need not be at hand.

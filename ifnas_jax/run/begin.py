@@ -151,6 +151,8 @@ def stored_config(workdir: Workdir) -> dict[str, Any] | None:
         stored["dataset"].setdefault("labels", [])
         if isinstance(stored.get("retrain"), dict):
             stored["retrain"].setdefault("weights", "")
+        if isinstance(stored.get("search"), dict):
+            stored["search"].setdefault("most_removed", 1.0)
         stored = {"seeds": 1, "lanes": "auto", "given": ""} | stored
         return stored
     except (FileNotFoundError, NotADirectoryError):

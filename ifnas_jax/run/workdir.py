@@ -48,7 +48,8 @@ class Workdir:
 
     def of_budget(self, madds: int) -> "Workdir":
         """The workdir of a network that the search passed through."""
-        return Workdir(os.path.join(self.front, f"{madds / 1e6:g}M"))
+        name = f"{madds / 1e6:.6f}".rstrip("0").rstrip(".")
+        return Workdir(os.path.join(self.front, f"{name}M"))
 
     def __fspath__(self) -> str:
         return self.path

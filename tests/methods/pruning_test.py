@@ -90,11 +90,10 @@ class SlowPruner:
                     gate = alpha[s][(*place, op)]
                     choices.append((gate, {(s, src, dst, op)}, "operator gate"))
             choices = [choice for choice in choices if choice[0] < threshold]
-            if self.log:
-                choices = [x for x in choices if self.left_without(x[1]) >= least]
-            if not choices:
+            within = [x for x in choices if self.left_without(x[1]) >= least]
+            if not choices or (self.log and not within):
                 return
-            _, pairs, reason = min(choices, key=lambda choice: choice[0])
+            _, pairs, reason = min(within or choices, key=lambda choice: choice[0])
             for pair in sorted(pairs):
                 self.remove(pair, reason)
             self.delete_unread()
@@ -172,6 +171,28 @@ def test_threshold_pruning_follows_the_rules(seed, target, share):
     )
     assert more == []
     assert same(again, after)
+
+
+def test_what_would_be_too_much_goes_alone_where_nothing_less_can():
+    """A long way beside a connection: with its end three of ten edges go."""
+    space = lchain(3, (1, 6, 1))
+    kept = [np.zeros_like(stage) for stage in space.full()]
+    kept[0][:, 0, 0] = kept[2][:, 0, 0] = True
+    for src, dst in ((0, 1), (1, 2), (2, 3), (0, 3), (3, 4), (4, 5), (3, 6), (5, 6)):
+        kept[1][dst - 1, dst - src - 1, 0] = True
+    beta = [np.ones(stage.shape[:2]) for stage in kept]
+    alpha = [np.ones(stage.shape) for stage in kept]
+    beta[1][2, 0] = 0.001  # 2 -> 3, without which 1 and 2 are unread
+    arguments = space, MACRO, kept, beta, alpha, 0.01, 0, 0.15
+    after, removals = pruning.below_threshold(*arguments)
+    assert sorted(own[1:3] for own in removals) == [(0, 1), (1, 2), (2, 3)]
+    # Where one that is less is closed too, though less so, it goes first.
+    beta[1][5, 0] = 0.002  # 5 -> 6 leaves 4 and 5 unread, also three edges
+    kept[1][4, 1, 0] = True  # 3 -> 5
+    beta[1][4, 1] = 0.003
+    after, removals = pruning.below_threshold(*arguments)
+    assert [own[1:3] for own in removals] == [(3, 5)]
+    assert not after[1][4, 1].any()
 
 
 def test_threshold_pruning_ends_at_the_first_network_within_the_target():
