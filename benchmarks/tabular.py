@@ -23,7 +23,7 @@ from ifnas_jax import command, files, storage, tabular
 from ifnas_jax import config as config_lib
 from ifnas_jax.architecture import Architecture
 from ifnas_jax.config.fields import default
-from ifnas_jax.errors import InputError
+from ifnas_jax.errors import InputError, StorageError
 from ifnas_jax.run import result
 
 # Networks that are trained with one call, and kept together.
@@ -64,6 +64,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     except InputError as error:
         print(f"tabular: {error}", file=sys.stderr)
         return 2
+    except StorageError as error:
+        print(f"tabular: {error}", file=sys.stderr)
+        return 4
+    except OSError as error:
+        words = command.unusable(error, arguments.out or arguments.workdir)
+        print(f"tabular: {words}", file=sys.stderr)
+        return 4
     return 0
 
 
@@ -80,7 +87,16 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     add("--pilot", action="store_true", help="30 networks, and how far they differ")
     add("--data-dir", default="", metavar="DIR", help="of TFDS")
-    return parser.parse_args(argv)
+    arguments = parser.parse_args(argv)
+    if arguments.seeds < 2:
+        parser.error(
+            f"--seeds is {arguments.seeds}; give 2 or more, to see their noise."
+        )
+    if arguments.pilot and arguments.out:
+        parser.error(
+            "--pilot trains some of the networks, which are no table for --out."
+        )
+    return arguments
 
 
 def _make(arguments: argparse.Namespace) -> None:
@@ -89,11 +105,13 @@ def _make(arguments: argparse.Namespace) -> None:
     space = config_lib.space(config)
     found = list(tabular.networks(space, config_lib.macro(config), STAGE))
     if arguments.pilot:
-        places = np.linspace(0, len(found) - 1, _CHUNK).round().astype(int)
+        places = np.unique(np.linspace(0, len(found) - 1, _CHUNK).round().astype(int))
         found = [found[place] for place in places]
     chunks = [found[n : n + _CHUNK] for n in range(0, len(found), _CHUNK)]
     index, count = _part(arguments.part)
     seeds = list(range(arguments.seeds))
+    if arguments.out:  # Not refused after hours.
+        storage.make_folder(os.path.dirname(storage.absolute(arguments.out)))
     told = []
     for number, chunk in enumerate(chunks):
         if number % count == index - 1:
@@ -125,7 +143,9 @@ def _train(config, chunk: Sequence[tuple[int, Architecture]], seeds, workdir: st
     """Accuracies of a chunk, [networks, seeds, epochs]; trained if none are kept."""
     keys = [key for key, _ in chunk]
     # What is kept is of this config, these networks and these seeds.
-    whole = json.dumps([config_lib.flat(config), keys, seeds], sort_keys=True)
+    fields = config_lib.flat(config)
+    del fields["dataset.data_dir"]  # each machine has its own
+    whole = json.dumps([fields, keys, seeds, TEST_EPOCHS], sort_keys=True)
     digest = zlib.crc32(whole.encode())
     path = os.path.join(workdir, f"{keys[0]}-{keys[-1]}-{digest:08x}.json")
     if storage.exists(path):

@@ -10,6 +10,7 @@ retrained, how accurate they are. Given again, the command goes on where it was.
 """
 
 import argparse
+import contextlib
 import os
 import re
 import signal
@@ -28,6 +29,7 @@ from ifnas_jax.report.run import Run, name_of, read_run
 from ifnas_jax.report.tables import aligned
 from ifnas_jax.retraining.trained import load_found
 from ifnas_jax.run import given, result
+from ifnas_jax.run.workdir import Workdir
 
 # Of the target, where no budgets are named.
 _TIMES = (1.0, 1.25, 1.5, 2.0)
@@ -73,11 +75,11 @@ def _front(arguments: argparse.Namespace) -> None:
     networks = [front.passed(run, budget) for budget in asked]
     for network in networks:
         place = run.workdir.of_budget(network.budget)
-        given.check_same(network.architecture, place)
+        _check_place(network, place)
         given.put(network.architecture, place)
     # With those that were asked for before.
-    known = [front.passed(run, budget) for budget in {*_kept(run), *asked}]
-    known.sort(key=lambda network: network.budget)
+    named = {network.budget: network for network in (*_kept(run), *networks)}
+    known = [named[budget] for budget in sorted(named)]
     _write(run, known)
     for number, network in enumerate(networks, start=1):
         if arguments.retrain and _top1(run, network) is None:
@@ -90,14 +92,33 @@ def _front(arguments: argparse.Namespace) -> None:
     _tell(run, known)
 
 
-def _kept(run: Run) -> list[int]:
-    """Budgets that `front.json` has."""
+def _check_place(network: Passed, place: Workdir) -> None:
+    """Refuses a folder that has another search's network.
+
+    Raises:
+      InputError: it has.
+    """
+    try:
+        given.check_same(network.architecture, place)
+    except InputError as error:
+        raise InputError(
+            f"{place} has a network of another search; remove it, and give the command "
+            "again."
+        ) from error
+
+
+def _kept(run: Run) -> list[Passed]:
+    """Networks that `front.json` has, of this search."""
     path = os.path.join(run.workdir.front, "front.json")
     if not storage.exists(path):
         return []
-    return [
-        row["budget"] for row in files.read_json(path, {"networks": list})["networks"]
-    ]
+    found = []
+    for row in files.read_json(path, {"networks": list})["networks"]:
+        # One of another search, or edited by hand, is left out.
+        with contextlib.suppress(InputError, ValueError):
+            files.check_object(row, {"budget": int})
+            found.append(front.passed(run, row["budget"]))
+    return found
 
 
 def _budgets(text: str, run: Run) -> list[int]:
@@ -122,13 +143,13 @@ def _budgets(text: str, run: Run) -> list[int]:
     for word in text.split(","):
         found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)([MG]?)", word.strip())
         factor = {"": 1, "M": 1e6, "G": 1e9}[found[2]] if found else 0
-        budget = round(float(found[1]) * factor) if found else 0
-        if budget < 1:
+        budget = float(found[1]) * factor if found else 0.0
+        if not 0.5 < budget < 1e18:
             raise InputError(
                 f"--madds has {word!r}, which is no number of multiply-adds; give such "
                 "as 400M, or 13500000."
             )
-        budgets.add(budget)
+        budgets.add(round(budget))
     return sorted(budgets)
 
 
@@ -162,8 +183,11 @@ def _tell(run: Run, networks: Sequence[Passed]) -> None:
     left = [row["budget"] for row in rows if row["top1"] is None]
     if left:
         place = storage.absolute(run.workdir.of_budget(left[0]).path)
+        budgets = ", ".join(
+            os.path.basename(run.workdir.of_budget(x).path) for x in left
+        )
         print(
-            f"\n{len(left)} of {len(networks)} are not retrained: add --retrain, or "
+            f"\nnot retrained: {budgets}; name them in --madds with --retrain, or "
             "train one elsewhere by python -m ifnas_jax.main with the run's --config, "
             f"--workdir={place} and --architecture={place}/search/architecture.json"
         )

@@ -11,26 +11,31 @@ import io
 import itertools
 import json
 import os
+import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
-from ifnas_jax import storage
+from ifnas_jax import files, storage
 from ifnas_jax.architecture import Architecture, KeptStage, from_kept
 from ifnas_jax.architecture.cost import Macro
 from ifnas_jax.errors import InputError
 from ifnas_jax.spaces import interleaving
 from ifnas_jax.spaces.graph import Space
 
+_FACTS = {**dict.fromkeys(("stage", "nodes", "num_precursors"), int), "operators": list}
 # What the stages around the tabulated one keep on their direct connections.
 _AROUND = "sep_conv_3x3"
 _COLUMNS = ("madds", "params", "depth", "interleaved")
+# What NumPy raises on a file that is none of its own, or torn.
+_DAMAGED = (KeyError, ValueError, TypeError, EOFError, zipfile.BadZipFile, zlib.error)
 _ONE = 10_000  # an accuracy of 1, as tables keep it
 
 
 def key_of(stage: KeptStage, operators: Sequence[str]) -> int:
-    """The key of what a stage keeps, the same for all stages that compute the same.
+    """The key of what a stage keeps; mirror images of each other have two.
 
     Connections count by destination, then by source: (0, 1), (0, 2), (1, 2), (0, 3) and
     so on, of the nodes that are left, numbered in their order; each has a bit an
@@ -182,14 +187,7 @@ class Table:
         epochs: int | None = None,
         seed: int | None = None,
     ) -> int:
-        """How many networks are more accurate, plus one; arguments as `query`.
-
-        Args:
-          network: or its key.
-          madds: of the networks that it is compared with, at most; None: all.
-          epochs: after which they were tested.
-          seed: of their training.
-        """
+        """How many networks within `madds`, or in all, are more accurate, plus one."""
         top1 = self._accuracies(epochs, seed)
         own = top1[self._find(network)]
         within = self._columns["madds"] <= (np.inf if madds is None else madds)
@@ -211,10 +209,10 @@ class Table:
         if isinstance(network, Architecture):
             stage = self.facts["stage"]
             names = network.space.operators
-            if list(names) != self.facts["operators"]:
+            if network.space.has_cells or list(names) != self.facts["operators"]:
                 raise InputError(
-                    f"the network's operators are {list(names)}, but the table's are "
-                    f"{self.facts['operators']}; search with those."
+                    f"the network is of {network.space.name!r} with {list(names)}, but "
+                    f"the table is of 'lchain' with {self.facts['operators']}."
                 )
             key = key_of(network.stages[stage], names)
         if key not in self._place:
@@ -258,7 +256,7 @@ def save(
     """
     costs = [network.cost() for _, network in found]
     arrays = {
-        "keys": np.array([key for key, _ in found], np.int32),
+        "keys": np.array([key for key, _ in found], np.int64),
         "madds": np.array([own.madds for own in costs], np.int64),
         "params": np.array([own.params for own in costs], np.int64),
         "depth": np.array([network.depth() for _, network in found], np.int16),
@@ -288,13 +286,14 @@ def load(path: str | os.PathLike) -> Table:
         with np.load(io.BytesIO(storage.read_bytes(path, storage.SMALL))) as file:
             arrays = dict(file)
         facts = json.loads(bytes(arrays.pop("facts")))
+        files.check_object(facts, _FACTS)
         return Table(facts, arrays)
     except OSError as error:
         raise InputError(
             f"table {os.fspath(path)!r} cannot be read ({error.strerror}); name a file "
             "that benchmarks.tabular has written."
         ) from error
-    except (KeyError, ValueError) as error:
+    except _DAMAGED as error:
         raise InputError(
             f"table {os.fspath(path)!r} is damaged, or none ({error}); restore it."
         ) from error

@@ -16,9 +16,11 @@ from flax.traverse_util import flatten_dict
 from tiny import TINY
 
 import ifnas_jax
-from ifnas_jax import files
+from ifnas_jax import files, library
+from ifnas_jax.architecture import from_kept
 from ifnas_jax.retraining import weights
 from ifnas_jax.retraining.step import initial_state, make_network, make_optimizer
+from ifnas_jax.runtime import termination
 from ifnas_jax.spaces.lchain import lchain
 
 
@@ -44,7 +46,6 @@ def test_every_public_name_is_there_and_no_other():
 def test_searching_and_training_from_python(finished, digits_dir, tmp_path):
     """What a command has left is found; then a network goes on where that ended."""
     fields = {**TINY, "dataset.data_dir": digits_dir}
-    before = signal.getsignal(signal.SIGTERM), jax.config.jax_compilation_cache_dir
     config = ifnas_jax.load_config("lchain4:mnist5k", fields)
     workdir = tmp_path / "a"
     shutil.copytree(finished[0], workdir)
@@ -65,8 +66,28 @@ def test_searching_and_training_from_python(finished, digits_dir, tmp_path):
         np.array_equal, results[0].variables["params"], trained.variables["params"]
     )
     assert all(jax.tree.leaves(same))
-    after = signal.getsignal(signal.SIGTERM), jax.config.jax_compilation_cache_dir
-    assert after == before
+
+
+def test_the_process_is_left_as_it_was(monkeypatch, tmp_path):
+    names = "jax_compilation_cache_dir", "jax_persistent_cache_enable_xla_caches"
+
+    def state():
+        return signal.getsignal(signal.SIGTERM), [getattr(jax.config, n) for n in names]
+
+    before = state()
+
+    def run(*unused, **named):
+        termination.catch()
+        signal.raise_signal(signal.SIGTERM)
+        for name in names:
+            jax.config.update(name, "none")
+        assert state() != before and termination.came()
+        raise ifnas_jax.InputError("no.")
+
+    monkeypatch.setattr(library.main, "run", run)
+    with pytest.raises(ifnas_jax.InputError, match="no"):
+        ifnas_jax.search("lchain4:mnist5k", tmp_path)
+    assert state() == before and not termination.came()
 
 
 def test_a_search_without_a_workdir_keeps_nothing(digits_dir, tmp_path, monkeypatch):
@@ -95,7 +116,7 @@ def test_weights_of_another_run_are_taken_where_they_fit(finished, digits_dir):
     few = dataclasses.replace(found.macro, num_classes=3)
     network = make_network(config, dataclasses.replace(found, macro=few))
     drawn = initial_state(config, network, make_optimizer(config, 1))
-    state = weights.start_with(config, drawn)
+    state = weights.start_with(config, network.architecture, drawn)
     for name, theirs in flatten_dict(trained.variables["params"]).items():
         ours = flatten_dict(state.params)[name]
         if "dense" in name:
@@ -109,6 +130,11 @@ def test_weights_of_another_run_are_taken_where_they_fit(finished, digits_dir):
     wide = dataclasses.replace(found, macro=dataclasses.replace(found.macro, width=6))
     with pytest.raises(ifnas_jax.InputError, match=r"has one of shape .* of params/"):
         weights.check(config, wide)
+    kept = [stage.kept(found.space.operators) for stage in found.stages]
+    kept[0][:, 0] = ~kept[0][:, 0] | ~kept[0][:, 0].any()
+    other = from_kept(found.space, kept, found.macro)
+    with pytest.raises(ifnas_jax.InputError, match="is another architecture"):
+        weights.check(config, other)
     config.retrain.weights = str(finished[0] / "search")
     with pytest.raises(ifnas_jax.InputError, match=r"retrain\.weights: .* is no run"):
         weights.check(config, found)

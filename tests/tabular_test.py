@@ -1,5 +1,6 @@
 """A table of every network of a small chain."""
 
+import io
 import itertools
 import re
 
@@ -62,6 +63,12 @@ def table(tmp_path_factory):
     return tabular.load(paths[0]), found, np.round(top1, 4)
 
 
+def table_file(folder, table):
+    own, found, top1 = table
+    tabular.save(folder / "again.npz", own.facts, found, top1, SEEDS, EPOCHS)
+    return folder / "again.npz"
+
+
 def test_a_query_has_what_was_trained(table):
     own, found, top1 = table
     for place in (0, 100, 521):
@@ -111,9 +118,15 @@ def test_what_a_table_does_not_have_is_refused(table, tmp_path):
     bad = tmp_path / "bad.npz"
     with pytest.raises(InputError, match="cannot be read"):
         tabular.load(bad)
-    bad.write_bytes(b"no table")
-    with pytest.raises(InputError, match="is damaged, or none"):
-        tabular.load(bad)
+    whole = table_file(tmp_path, table).read_bytes()
+    flipped = bytearray(whole)
+    flipped[len(whole) // 2] ^= 255
+    array = io.BytesIO()
+    np.save(array, np.zeros(3))
+    for content in (b"", b"no table", whole[:200], bytes(flipped), array.getvalue()):
+        bad.write_bytes(content)
+        with pytest.raises(InputError, match="is damaged, or none"):
+            tabular.load(bad)
 
 
 def _number(words, what):

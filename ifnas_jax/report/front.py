@@ -14,7 +14,7 @@ from ifnas_jax.architecture import Architecture, from_kept
 from ifnas_jax.errors import InputError
 from ifnas_jax.report.arcs import BLUE, INK
 from ifnas_jax.report.curves import style_axes
-from ifnas_jax.report.run import Run, edges_of
+from ifnas_jax.report.run import Row, Run, edges_of
 from ifnas_jax.report.tables import millions
 
 
@@ -40,8 +40,13 @@ def check_prunes(run: Run) -> None:
     Raises:
       InputError: it did.
     """
+    config = run.config
+    if config.get("given"):
+        raise InputError(
+            f"workdir {run.workdir!r} has a network that was given, not searched; "
+            "name the run of a search."
+        )
     if not run.prunings:
-        config = run.config
         raise InputError(
             f"workdir {run.workdir!r} has no removals, as method "
             f"{config['method']!r} with derive {config['derive']!r} leaves none; name "
@@ -70,14 +75,19 @@ def passed(run: Run, budget: int) -> Passed:
         dst, src = row["dst"], row["src"]
         kept[row["stage"] - 1][dst - 1, dst - src - 1, operator] = False
         following = run.prunings[number + 1 :][:1]
-        # What was unread thereby went with it.
-        whole_event = not following or following[0]["reason"] != "unread"
-        if row["madds"] <= budget and whole_event:
+        if row["madds"] <= budget and not any(_goes_with(x, row) for x in following):
             return Passed(budget, row["step"], from_kept(run.space, kept, run.macro))
     least = run.prunings[-1]["madds"]
     raise InputError(
         f"--madds has {budget:,}, but the search ended at {least:,}; give that or more."
     )
+
+
+def _goes_with(row: Row, before: Row) -> bool:
+    """Whether a removal is one with that before: unread by it, or of the same edge."""
+    same = ("step", "stage", "src", "dst", "reason")
+    of_edge = row["reason"] == "edge gate" and all(row[x] == before[x] for x in same)
+    return row["reason"] == "unread" or of_edge
 
 
 def is_best(points: Sequence[tuple[int, float]], number: int) -> bool:

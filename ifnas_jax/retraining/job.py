@@ -245,7 +245,11 @@ def _restore(checkpoints: Checkpoints, job: Retrain):
         lambda facts: check_trained(job.checksum, facts, "its checkpoint"),
     )
     if restored is None:
-        return start_with(job.config, state), Clock(0.0, 0.0), []
+        return (
+            start_with(job.config, job.network.architecture, state),
+            Clock(0.0, 0.0),
+            [],
+        )
     _, tree, facts = restored
     clock = Clock(facts["seconds"], facts["compile_seconds"])
     return State(**tree), clock, facts["rows"]

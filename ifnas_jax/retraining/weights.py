@@ -11,6 +11,7 @@ from ifnas_jax.architecture import Architecture
 from ifnas_jax.errors import InputError
 from ifnas_jax.retraining.step import State, make_init, make_network, make_optimizer
 from ifnas_jax.retraining.trained import load_trained
+from ifnas_jax.run import given
 from ifnas_jax.runtime import distributed
 
 # What may be drawn anew: each head's last layer, of other classes, and a whole head
@@ -31,10 +32,11 @@ def check(config: ConfigDict, architecture: Architecture) -> None:
     if config.retrain.weights:
         network = make_network(config, architecture)
         optimizer = make_optimizer(config, epoch=1)  # of any length
-        _put(config, jax.eval_shape(make_init(config, network, optimizer)))
+        shapes = jax.eval_shape(make_init(config, network, optimizer))
+        _put(config, architecture, shapes)
 
 
-def start_with(config: ConfigDict, state: State) -> State:
+def start_with(config: ConfigDict, architecture: Architecture, state: State) -> State:
     """The state at step 0 with the weights that the config names, if it does.
 
     They and the running statistics are the other's; what it lacks stays as drawn.
@@ -46,17 +48,23 @@ def start_with(config: ConfigDict, state: State) -> State:
         return state
     states: list[State] = []
     # Process 0 alone need see the run.
-    distributed.from_primary(lambda: states.append(_put(config, state)))
+    distributed.from_primary(lambda: states.append(_put(config, architecture, state)))
     return distributed.share(states[0] if states else None, state)
 
 
-def _put(config: ConfigDict, state: State) -> State:
+def _put(config: ConfigDict, architecture: Architecture, state: State) -> State:
     """The state, or its shapes, with what fits of the other network in its place."""
     path = config.retrain.weights
     try:
         trained = load_trained(path)
     except InputError as error:
         raise InputError(f"retrain.weights: {error}") from error
+    theirs = trained.network.architecture
+    if given.checksum(theirs) != given.checksum(architecture):
+        raise InputError(
+            f"retrain.weights is {path!r}, whose network is another architecture; name "
+            "a run of this one, or leave it out."
+        )
     ours = {"params": state.params, "batch_stats": state.batch_stats}
     put = _fitted(ours, trained.variables, path)
     return state._replace(params=put["params"], batch_stats=put["batch_stats"])

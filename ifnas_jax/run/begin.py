@@ -12,6 +12,7 @@ from ifnas_jax import files, storage
 from ifnas_jax.architecture import Architecture
 from ifnas_jax.config.validation import check_budget
 from ifnas_jax.errors import InputError, StorageError
+from ifnas_jax.methods import METHODS
 from ifnas_jax.run import given, population, result
 from ifnas_jax.run.lock import Lock
 from ifnas_jax.run.workdir import Workdir
@@ -152,7 +153,10 @@ def stored_config(workdir: Workdir) -> dict[str, Any] | None:
         if isinstance(stored.get("retrain"), dict):
             stored["retrain"].setdefault("weights", "")
         if isinstance(stored.get("search"), dict):
-            stored["search"].setdefault("most_removed", 1.0)
+            method = METHODS.get(str(stored.get("method")))
+            capped = method and "search.most_removed" in method.reads
+            value = 1.0 if capped else config_lib.default("").search.most_removed
+            stored["search"].setdefault("most_removed", value)
         stored = {"seeds": 1, "lanes": "auto", "given": ""} | stored
         return stored
     except (FileNotFoundError, NotADirectoryError):
