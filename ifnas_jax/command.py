@@ -10,7 +10,12 @@ import threading
 from collections.abc import Callable
 from typing import Any, TextIO
 
-from ifnas_jax.errors import PreemptedError
+from ifnas_jax.errors import (
+    DivergedError,
+    InputError,
+    PreemptedError,
+    StorageError,
+)
 
 # What a shell says of a command after Ctrl-C, and of one whose reader went away.
 _INTERRUPTED, _UNREAD = 130, 141
@@ -69,8 +74,28 @@ def run(name: str, main: Callable[[], int], answers: bool = True) -> int:
     return 4
 
 
-def unusable(error: OSError, path: str) -> str:
-    """A system's error in one sentence; `path` is what was asked for."""
+# What a command reports in one sentence; of any other in using files 4.
+ERRORS = (InputError, DivergedError, StorageError, OSError)
+_CODES = ((InputError, 2), (DivergedError, 3))
+
+
+def failed(name: str, error: Exception, path: str) -> int:
+    """Says why a command failed.
+
+    Args:
+      name: of the command.
+      error: one of `ERRORS`.
+      path: what was asked for, if an error of the system names no file.
+
+    Returns:
+      Its exit code.
+    """
+    words = _unusable(error, path) if isinstance(error, OSError) else str(error)
+    print(f"{name}: {words}", file=sys.stderr)
+    return next((code for kind, code in _CODES if isinstance(error, kind)), 4)
+
+
+def _unusable(error: OSError, path: str) -> str:
     where = error.filename or path
     return (
         f"{os.fsdecode(where)!r} can't be read or written "

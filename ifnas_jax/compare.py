@@ -55,12 +55,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         for kind, path in paths.items():
             if path:
                 _write(kind, path, _MAKERS[kind](runs))
-    except InputError as error:
-        print(f"compare: {error}", file=sys.stderr)
-        return 2
-    except OSError as error:
-        print(f"compare: {command.unusable(error, arguments.runs[0])}", file=sys.stderr)
-        return 4
+    except command.ERRORS as error:
+        return command.failed("compare", error, arguments.runs[0])
     return 0
 
 

@@ -21,7 +21,7 @@ from typing import Any
 from ifnas_jax import command, storage
 from ifnas_jax.command import make_parser
 from ifnas_jax.data.names import composed
-from ifnas_jax.errors import InputError, StorageError
+from ifnas_jax.errors import InputError
 from ifnas_jax.retraining.trained import load_found, load_trained
 from ifnas_jax.run.result import FIVE
 
@@ -37,17 +37,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             _see(arguments)
         else:
             _test(arguments)
-    except InputError as error:
-        print(f"evaluate: {error}", file=sys.stderr)
-        return 2
-    except StorageError as error:
-        print(f"evaluate: {error}", file=sys.stderr)
-        return 4
-    except OSError as error:
-        print(
-            f"evaluate: {command.unusable(error, arguments.workdir)}", file=sys.stderr
-        )
-        return 4
+    except command.ERRORS as error:
+        return command.failed("evaluate", error, arguments.workdir)
     return 0
 
 

@@ -35,12 +35,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         formats = _formats(arguments.format, weights)
         spare = arguments.format is None
         export(arguments.workdir, arguments.out, formats, weights, spare)
-    except InputError as error:
-        print(f"export: {error}", file=sys.stderr)
-        return 2
-    except OSError as error:
-        print(f"export: {command.unusable(error, arguments.out)}", file=sys.stderr)
-        return 4
+    except command.ERRORS as error:
+        return command.failed("export", error, arguments.out)
     print(f"{arguments.out} holds the network; its README.md says how to use it.")
     return 0
 

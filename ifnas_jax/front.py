@@ -20,7 +20,7 @@ from typing import Any
 
 from ifnas_jax import command, files, storage
 from ifnas_jax.command import make_parser
-from ifnas_jax.errors import DivergedError, InputError, PreemptedError, StorageError
+from ifnas_jax.errors import InputError, PreemptedError
 from ifnas_jax.main import run as run_jobs
 from ifnas_jax.main import stop
 from ifnas_jax.report import front
@@ -34,8 +34,6 @@ from ifnas_jax.run.workdir import Workdir
 # Of the target, where no budgets are named.
 _TIMES = (1.0, 1.25, 1.5, 2.0)
 
-_EXIT = {InputError: 2, DivergedError: 3, StorageError: 4}
-
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line; returns its exit code."""
@@ -44,16 +42,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         _front(arguments)
     except PreemptedError:
-        code, words = 75, "stopped by SIGTERM; the same command goes on from here."
-    except (InputError, DivergedError, StorageError) as error:
-        code = next(_EXIT[kind] for kind in type(error).mro() if kind in _EXIT)
-        words = str(error)
-    except OSError as error:
-        code, words = 4, command.unusable(error, arguments.workdir)
-    else:
-        return 0
-    print(f"front: {words}", file=sys.stderr)
-    return code
+        words = "stopped by SIGTERM; the same command goes on from here."
+        print(f"front: {words}", file=sys.stderr)
+        return 75
+    except command.ERRORS as error:
+        return command.failed("front", error, arguments.workdir)
+    return 0
 
 
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -80,7 +74,7 @@ def _front(arguments: argparse.Namespace) -> None:
     # With those that were asked for before.
     named = {network.budget: network for network in (*_kept(run), *networks)}
     known = [named[budget] for budget in sorted(named)]
-    _write(run, known)
+    rows = _write(run, known)
     for number, network in enumerate(networks, start=1):
         if arguments.retrain and _top1(run, network) is None:
             place = run.workdir.of_budget(network.budget)
@@ -88,8 +82,8 @@ def _front(arguments: argparse.Namespace) -> None:
             own = config.copy_and_resolve_references()
             own.jobs = ("retrain",)
             run_jobs(own, place.path, architecture=network.architecture)
-            _write(run, known)
-    _tell(run, known)
+            rows = _write(run, known)
+    _tell(run, rows)
 
 
 def _check_place(network: Passed, place: Workdir) -> None:
@@ -169,11 +163,10 @@ def _write(run: Run, networks: Sequence[Passed]) -> list[dict[str, Any]]:
     return rows
 
 
-def _tell(run: Run, networks: Sequence[Passed]) -> None:
+def _tell(run: Run, rows: Sequence[dict[str, Any]]) -> None:
     """Prints the table, and draws it."""
     from ifnas_jax.report.files import save_figure
 
-    rows = _write(run, networks)
     print("\n".join(aligned(front.table_of(rows))))
     if any(row["top1"] is not None for row in rows):
         title = f"{name_of(run)}: networks that one search passed through"

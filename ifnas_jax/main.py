@@ -6,6 +6,7 @@ Any field of the config can be set: --config.search.batch_size=64. Started again
 the same workdir, a run goes on where it was, or says that it is done.
 """
 
+import argparse
 import contextlib
 import functools
 import os
@@ -51,26 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
       be used any more (by ending the process); 75 after SIGTERM, with everything
       saved; 130 after Ctrl-C.
     """
-    parser = make_parser("ifnas_jax.main", __doc__)
-    parser.add_argument(
-        "--config",
-        required=True,
-        metavar="NAME[:DATASET]",
-        help="of configs/, or a file; and on which data set (default: imagenet2012)",
-    )
-    parser.add_argument(
-        "--workdir",
-        required=True,
-        metavar="DIR",
-        help="where the run keeps everything that it writes",
-    )
-    parser.add_argument(
-        "--architecture",
-        metavar="FILE",
-        help="train this architecture.json, at the config's sizes; search nothing",
-    )
-    add_flags(parser)
-    arguments, overrides = parser.parse_known_args(argv)
+    arguments, overrides = _parse(argv)
     signal.signal(signal.SIGTERM, stop)
     cluster, together = None, False
     tpu.keep_quiet()
@@ -104,6 +86,29 @@ def main(argv: Sequence[str] | None = None) -> int:
         # one, and for threads of Orbax' that wait for what can't be written.
         os._exit(code)
     return code
+
+
+def _parse(argv: Sequence[str] | None) -> tuple[argparse.Namespace, list[str]]:
+    parser = make_parser("ifnas_jax.main", __doc__)
+    parser.add_argument(
+        "--config",
+        required=True,
+        metavar="NAME[:DATASET]",
+        help="of configs/, or a file; and on which data set (default: imagenet2012)",
+    )
+    parser.add_argument(
+        "--workdir",
+        required=True,
+        metavar="DIR",
+        help="where the run keeps everything that it writes",
+    )
+    parser.add_argument(
+        "--architecture",
+        metavar="FILE",
+        help="train this architecture.json, at the config's sizes; search nothing",
+    )
+    add_flags(parser)
+    return parser.parse_known_args(argv)
 
 
 def _epochs(config: ConfigDict) -> float:

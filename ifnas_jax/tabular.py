@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from ifnas_jax import files, storage
+from ifnas_jax import files, pareto, storage
 from ifnas_jax.architecture import Architecture, KeptStage, from_kept
 from ifnas_jax.architecture.cost import Macro
 from ifnas_jax.errors import InputError
@@ -151,7 +151,7 @@ class Table:
           InputError: the table has no such network, epochs or seed.
         """
         place = self._find(network)
-        top1 = self._accuracies(epochs, seed)[place]
+        top1 = self._accuracies(epochs, seed, place)
         return Row(int(self.keys[place]), *self._told(place), float(top1))
 
     def best(
@@ -172,13 +172,10 @@ class Table:
 
     def front(self, epochs: int | None = None, seed: int | None = None) -> list[Row]:
         """Networks that no other one beats in both MAdds and accuracy, by MAdds."""
-        top1, rows = self._accuracies(epochs, seed), []
-        order = np.lexsort((-top1, self._columns["madds"]))
-        for place in order.tolist():
-            if not rows or top1[place] > rows[-1].top1:
-                told = self._told(place)
-                rows.append(Row(int(self.keys[place]), *told, float(top1[place])))
-        return rows
+        rows = self.rows(epochs, seed)
+        best = pareto.best(self._columns["madds"], [row.top1 for row in rows])
+        front = [row for row, on in zip(rows, best.tolist(), strict=True) if on]
+        return sorted(front, key=lambda row: (row.madds, row.key))
 
     def rank(
         self,
@@ -223,8 +220,10 @@ class Table:
             )
         return self._place[key]
 
-    def _accuracies(self, epochs: int | None, seed: int | None) -> np.ndarray:
-        """Fractions, [networks]."""
+    def _accuracies(
+        self, epochs: int | None, seed: int | None, place: int | slice = slice(None)
+    ) -> np.ndarray:
+        """Fractions, [networks], or that of one."""
         epochs = self.epochs[-1] if epochs is None else epochs
         for name, value, known in (
             ("epochs", epochs, self.epochs),
@@ -232,8 +231,8 @@ class Table:
         ):
             if value not in known:
                 raise InputError(f"{name} is {value}; the table has {list(known)}.")
-        own = self._top1[:, :, self.epochs.index(epochs)] / _ONE
-        return own.mean(axis=1) if seed is None else own[:, self.seeds.index(seed)]
+        own = self._top1[place, :, self.epochs.index(epochs)] / _ONE
+        return own.mean(axis=-1) if seed is None else own[..., self.seeds.index(seed)]
 
 
 def save(

@@ -3,12 +3,13 @@
 import dataclasses
 import shutil
 
+import numpy as np
 import pytest
 from tiny import TARGET
 
-from ifnas_jax import architecture, files, front
+from ifnas_jax import architecture, files, front, pareto
 from ifnas_jax.architecture.cost import network_cost
-from ifnas_jax.report.front import is_best, passed
+from ifnas_jax.report.front import passed
 from ifnas_jax.report.run import read_run
 from ifnas_jax.run.workdir import Workdir
 
@@ -65,7 +66,18 @@ def test_operators_of_an_edge_that_closed_go_at_once(finished):
 
 def test_of_two_equals_both_are_best():
     points = [(1, 0.5), (2, 0.6), (2, 0.6), (3, 0.55), (1, 0.4)]
-    assert [is_best(points, n) for n in range(5)] == [True, True, True, False, False]
+    found = pareto.best(*zip(*points, strict=True)).tolist()
+    assert found == [True, True, True, False, False]
+    # By the definition, with many equals among them.
+    costs, values = np.random.default_rng(0).integers(0, 6, (2, 60))
+    told = [
+        not any(
+            c <= cost and v >= value and (c, v) != (cost, value)
+            for c, v in zip(costs, values, strict=True)
+        )
+        for cost, value in zip(costs, values, strict=True)
+    ]
+    assert pareto.best(costs, values).tolist() == told and len(set(told)) == 2
 
 
 def test_networks_are_saved_and_retrained(finished, tmp_path, capsys):

@@ -3,7 +3,7 @@
 import os
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 from ml_collections import ConfigDict
@@ -22,6 +22,7 @@ from ifnas_jax.experiments.settings import (
 from ifnas_jax.report.progress import countdown
 
 Row = dict[str, Any]
+T = TypeVar("T")
 
 
 def units(
@@ -52,8 +53,8 @@ def units(
     return list(found.values())
 
 
-def part_of(every: Sequence[list[Cell]], part: str) -> list[list[Cell]]:
-    """The units of one of several processes, as "2/4" names it.
+def part_of(every: Sequence[T], part: str) -> list[T]:
+    """What is that of one of several processes, as "2/4" names it.
 
     Raises:
       InputError: it names none.

@@ -1,7 +1,7 @@
 """How long a network takes on the device at hand."""
 
 import time
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -35,19 +35,16 @@ class Latency(NamedTuple):
     compile_seconds: float
 
 
-def measure(
-    architecture: Architecture, batch: int, dtype: Any = jnp.float32
-) -> Latency:
-    """Measures a network as it is used: running statistics, logits back on the host.
+def measure(architecture: Architecture, batch: int) -> Latency:
+    """Measures a network as it is used, in float32: logits go back to the host.
 
     Its weights are random, which makes no difference. Images are on the device.
 
     Args:
       architecture: of the network, at its sizes.
       batch: images at once.
-      dtype: of the computation.
     """
-    network, macro = Network(architecture, dtype=dtype), architecture.macro
+    network, macro = Network(architecture), architecture.macro
     shape = macro.image_size, macro.image_size, macro.channels
     one = jnp.zeros((1, *shape))
     variables = draw(lambda rng: network.init(rng, one), jax.random.key(0))

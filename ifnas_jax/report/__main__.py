@@ -11,7 +11,6 @@ from collections.abc import Sequence
 
 from ifnas_jax import command, storage
 from ifnas_jax.command import make_parser
-from ifnas_jax.errors import InputError
 from ifnas_jax.report.write import write_report
 
 
@@ -24,12 +23,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     try:
         page = write_report(storage.reached("--workdir", arguments.workdir))
-    except InputError as error:
-        print(f"report: {error}", file=sys.stderr)
-        return 2
-    except OSError as error:
-        print(f"report: {command.unusable(error, arguments.workdir)}", file=sys.stderr)
-        return 4
+    except command.ERRORS as error:
+        return command.failed("report", error, arguments.workdir)
     print(page)
     return 0
 

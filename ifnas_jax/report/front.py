@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from matplotlib.figure import Figure
 
+from ifnas_jax import pareto
 from ifnas_jax.architecture import Architecture, from_kept
 from ifnas_jax.errors import InputError
 from ifnas_jax.report.arcs import BLUE, INK
@@ -90,23 +91,12 @@ def _goes_with(row: Row, before: Row) -> bool:
     return row["reason"] == "unread" or of_edge
 
 
-def is_best(points: Sequence[tuple[int, float]], number: int) -> bool:
-    """Whether no other point (MAdds, accuracy) has as few MAdds and is as accurate.
-
-    Of two that are equal both are.
-    """
-    madds, accuracy = points[number]
-    return not any(
-        (other[0] <= madds and other[1] >= accuracy) and other != (madds, accuracy)
-        for other in points
-    )
-
-
 def rows_of(networks: Sequence[Passed]) -> list[dict[str, Any]]:
     """What the table, the JSON and the figure say of networks."""
     tested = [x for x in networks if x.top1 is not None]
-    points = [(x.architecture.cost().madds, x.top1) for x in tested]
-    best = {tested[i].budget for i in range(len(tested)) if is_best(points, i)}
+    madds = [x.architecture.cost().madds for x in tested]
+    best = pareto.best(madds, [x.top1 for x in tested]).tolist()
+    on = {x.budget: own for x, own in zip(tested, best, strict=True)}
     return [
         {
             "budget": x.budget,
@@ -115,7 +105,7 @@ def rows_of(networks: Sequence[Passed]) -> list[dict[str, Any]]:
             "depth": x.architecture.depth(),
             "connections": edges_of(x.architecture),
             "top1": x.top1,
-            "pareto": None if x.top1 is None else x.budget in best,
+            "pareto": on.get(x.budget),
         }
         for x in networks
     ]

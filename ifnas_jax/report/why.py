@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from ifnas_jax.architecture import Architecture
+from ifnas_jax.architecture import Architecture, KeptEdge
 from ifnas_jax.methods import METHODS
 from ifnas_jax.report import gates
 from ifnas_jax.report.document import details, figures, paragraph, section, table
@@ -66,40 +66,48 @@ def kept(run: Run) -> str:
     return section("Why was it kept?", paragraph(about, "soft"), *folded)
 
 
-def _kept_row(run: Run, index: int, edge, beta: np.ndarray) -> tuple[str, ...]:
+def _kept_row(
+    run: Run, index: int, edge: KeptEdge, beta: np.ndarray
+) -> tuple[str, ...]:
     row, column = edge.dst - 1, edge.dst - edge.src - 1
     own = beta[row]
     alpha = run.gates[-1]["alpha"][index][row][column]
     values = dict(zip(run.space.operators, alpha, strict=True))
     operators = ", ".join(f"{op} {_value(values[op])}" for op in edge.ops)
-    gone = _gone(run, index, edge.dst)
-    words = [f"pre-{distance} gone at {step}" for distance, step in gone]
-    # What a derivation by numbers of edges left out was never removed.
-    left = {edge.dst - own.src for own in run.found.stages[index].inputs(edge.dst)}
-    left |= {distance for distance, _ in gone}
-    words += [
-        f"pre-{distance} not chosen, {_value(gate)}"
-        for distance, gate in enumerate(own, start=1)
-        if distance not in left and not np.isnan(gate)
-    ]
     share = own[column] / np.nansum(own) if np.nansum(own) else np.nan
     return (
         _arrow(edge.src, edge.dst),
         _value(own[column]),
         "-" if np.isnan(share) else f"{share:.0%}",
         operators,
-        ", ".join(words),
+        ", ".join(_others(run, index, edge.dst, own)),
     )
 
 
-def _gone(run: Run, index: int, dst: int) -> list[tuple[int, int]]:
-    """A node's candidates that were removed: (distance, step of the last operator)."""
-    steps: dict[int, int] = {}
-    for row in run.prunings:
-        if (row["stage"], row["dst"]) == (index + 1, dst):
-            steps[dst - row["src"]] = row["step"]
-    left = {edge.src for edge in run.found.stages[index].inputs(dst)}
-    return [(d, step) for d, step in sorted(steps.items()) if dst - d not in left]
+def _others(run: Run, index: int, dst: int, beta: np.ndarray) -> list[str]:
+    """What became of a node's candidates that the network does not read.
+
+    Args:
+      run: of it.
+      index: of the stage.
+      dst: the node.
+      beta: its gates at the end, [L].
+    """
+    read = {dst - edge.src for edge in run.found.stages[index].inputs(dst)}
+    steps = {
+        dst - row["src"]: row["step"]  # of its last operator
+        for row in run.prunings
+        if (row["stage"], row["dst"]) == (index + 1, dst)
+    }
+    words = []
+    for distance, gate in enumerate(beta.tolist(), start=1):
+        if distance in read:
+            continue
+        if distance in steps:
+            words.append(f"pre-{distance} gone at {steps[distance]}")
+        elif not np.isnan(gate):  # a derivation that goes by the number of edges
+            words.append(f"pre-{distance} not chosen, {_value(gate)}")
+    return words
 
 
 def _value(gate: float | None) -> str:

@@ -37,23 +37,32 @@ def check(
     eval_transform(config.dataset)
     distributed.check_batch("retrain", config.retrain)
     retrain_steps(config, len(dataset.train) + len(dataset.valid))
-    path = workdir.search.architecture
-    if network is not None:
-        check_architecture(config, network, "--architecture")
-        path = ""
-    given = "search" not in config.jobs or storage.exists(path)
-    if not given and config.retrain.weights:
+    path = "--architecture"
+    if network is None:
+        path = workdir.search.architecture
+        if "search" in config.jobs and not storage.exists(path):
+            _check_from_scratch(config)
+            return
+        if not distributed.is_primary():
+            return
+        network = load(path)
+    check_architecture(config, network, path)
+    # What goes on has a checkpoint of its own.
+    if distributed.is_primary() and not storage.exists(workdir.retrain.checkpoints):
+        weights.check(config, network)
+
+
+def _check_from_scratch(config: ConfigDict) -> None:
+    """Refuses weights for a network that is not found yet.
+
+    Raises:
+      InputError: there are such.
+    """
+    if config.retrain.weights:
         raise InputError(
             f"retrain.weights is {config.retrain.weights!r}, but the network that they "
             "would be of is not found yet; leave it out, or name --architecture."
         )
-    if given and distributed.is_primary():
-        if path:
-            network = load(path)
-            check_architecture(config, network, path)
-        # What goes on has a checkpoint of its own.
-        if not storage.exists(workdir.retrain.checkpoints):
-            weights.check(config, network)
 
 
 def check_architecture(

@@ -32,6 +32,8 @@ def check(config: ConfigDict, architecture: Architecture) -> None:
     if config.retrain.weights:
         network = make_network(config, architecture)
         optimizer = make_optimizer(config, epoch=1)  # of any length
+        # They are read again when they are put: here to refuse before the workdir is
+        # taken, and in process 0 alone.
         shapes = jax.eval_shape(make_init(config, network, optimizer))
         _put(config, architecture, shapes)
 
@@ -76,9 +78,9 @@ def _fitted(ours: Any, theirs: Any, path: str) -> Any:
     Raises:
       InputError: one that only they could give is missing, or of another shape.
     """
-    found, given = flatten_dict(ours), flatten_dict(theirs)
+    found, other_leaves = flatten_dict(ours), flatten_dict(theirs)
     for name, leaf in found.items():
-        other = given.get(name)
+        other = other_leaves.get(name)
         if other is not None and np.shape(other) == np.shape(leaf):
             found[name] = other
         elif _LAST not in name and _AUXILIARY not in name:
