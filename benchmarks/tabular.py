@@ -21,15 +21,17 @@ import numpy as np
 from ifnas_jax import command, files, storage, tabular
 from ifnas_jax import config as config_lib
 from ifnas_jax.architecture import Architecture
-from ifnas_jax.config.fields import default
 from ifnas_jax.errors import InputError
 from ifnas_jax.experiments.sweep import part_of
+from ifnas_jax.operators.names import OPERATORS
 from ifnas_jax.run import result
+from ifnas_jax.testbed.config import space_config
 
 # Networks that are trained with one call, and kept together.
 _CHUNK = 30
 # The stage that is tabulated, from 0: between two that are one node each.
 STAGE = 1
+DATASET = "mnist5k"
 TEST_EPOCHS = (1, 2, 4)
 
 # Not settled: networks have to differ by more than their seeds do, and with this they
@@ -45,15 +47,6 @@ RECIPE = {
     "retrain.auxiliary_weight": 0.0,
     "dtype": "float32",
 }
-
-
-def make_config(num_precursors: int, nodes: int, changes: dict[str, Any]):
-    """The config of the table: space, sizes, data and recipe."""
-    config = default("mnist5k")
-    config.space.num_precursors = num_precursors
-    config.space.nodes = (1, nodes, 1)
-    config.update_from_flattened_dict(RECIPE | changes)
-    return config
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -90,8 +83,8 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
 
 
 def _make(arguments: argparse.Namespace) -> None:
-    changes = {"dataset.data_dir": arguments.data_dir} if arguments.data_dir else {}
-    config = make_config(arguments.num_precursors, arguments.nodes, changes)
+    asked = _asked(arguments)
+    config = space_config(asked, data_dir=arguments.data_dir)
     space = config_lib.space(config)
     found = list(tabular.networks(space, config_lib.macro(config), STAGE))
     if arguments.pilot:
@@ -111,7 +104,7 @@ def _make(arguments: argparse.Namespace) -> None:
     top1 = np.concatenate([own["top1"] for own in told])
     print(describe(top1[:, :, -1]))
     if arguments.out:
-        facts = _facts(arguments, config, told)
+        facts = asked | _facts(arguments, told)
         tabular.save(arguments.out, facts, found, top1, seeds, TEST_EPOCHS)
 
 
@@ -166,16 +159,23 @@ def describe(top1: np.ndarray) -> str:
     )
 
 
-def _facts(arguments: argparse.Namespace, config, told) -> dict[str, Any]:
-    from ifnas_jax.runtime import distributed
-
+def _asked(arguments: argparse.Namespace) -> dict[str, Any]:
+    """What the table is of."""
     return {
         "stage": STAGE,
         "nodes": arguments.nodes,
         "num_precursors": arguments.num_precursors,
-        "operators": list(config.space.operators),
-        "dataset": config.dataset.name,
+        "operators": list(OPERATORS),
+        "dataset": DATASET,
         "recipe": RECIPE,
+    }
+
+
+def _facts(arguments: argparse.Namespace, told) -> dict[str, Any]:
+    """How it was made."""
+    from ifnas_jax.runtime import distributed
+
+    return {
         "command": f"python -m benchmarks.tabular --num-precursors="
         f"{arguments.num_precursors} --nodes={arguments.nodes} "
         f"--seeds={arguments.seeds}",

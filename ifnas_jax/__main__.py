@@ -43,6 +43,9 @@ _COMMANDS = {
     "experiments": _Command(
         "experiments.__main__", "experiments", True, "the paper's tables and figures"
     ),
+    "testbed": _Command(
+        "testbed.__main__", "testbed", True, "methods against a table of all networks"
+    ),
 }
 
 

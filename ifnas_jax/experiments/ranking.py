@@ -8,27 +8,19 @@ and accuracy, whether depth counts in this space at all.
 """
 
 import functools
-from contextlib import closing
 from typing import Any
 
-import jax
-import numpy as np
 from matplotlib.figure import Figure
 from scipy import stats
 
-from ifnas_jax import jobs, main, statistics, training
-from ifnas_jax.architecture.masks import whole
-from ifnas_jax.errors import InputError, PreemptedError
+from ifnas_jax import jobs, main, statistics
 from ifnas_jax.experiments import claims
 from ifnas_jax.experiments.cells import Place
 from ifnas_jax.experiments.networks import one_input_each
 from ifnas_jax.experiments.settings import SEARCH, STUDY, Cell, Setting
 from ifnas_jax.experiments.tables import Table, number, probability, spread
 from ifnas_jax.experiments.verdicts import Claim, claims_table
-from ifnas_jax.report.progress import Progress
-from ifnas_jax.runtime import termination
-from ifnas_jax.runtime.checkpoint import Checkpoints
-from ifnas_jax.searching import make, resume, step
+from ifnas_jax.searching import make, ranked
 
 COUNT = 34
 # The smallest difference of two τ that would matter.
@@ -66,32 +58,17 @@ def study(cell: Cell, place: Place, search: Setting, drawn: Setting) -> dict[str
     workdir = place.run(Cell(search, cell.seed, SEARCH))
     config = search.with_seed(cell.seed, ("search",))
     main.run(config, workdir.path)
-    config.search.valid_every = 1  # So that there is what evaluates.
     dataset = jobs.open_data(config, resumed=True)
     job = make.make_search(config, dataset)
-    with closing(Checkpoints(workdir.search.checkpoints)) as checkpoints:
-        state, _, _ = resume.restore(checkpoints, job)
-    if int(state.step) != job.schedule.total:
-        raise InputError(
-            f"search.checkpoint_every is {config.search.checkpoint_every}, so there is "
-            f"no checkpoint of the last step, {job.schedule.total}; set it to 1."
-        )
-    # Gates of one size, so that weights alone are compared.
-    state = state._replace(arch=jax.tree.map(np.zeros_like, state.arch))
-    with closing(step.make_batches(config, dataset, 0, 0)) as batches:
-        batch = training.ShardedBatches(batches).peek()
-        evaluate, _ = step.compile_validation(job, dataset, state, batch)
-    accuracies = []
-    with Progress(cell.setting.label, COUNT) as progress:
-        for draw in range(COUNT):
-            network = drawn.architecture(drawn.with_seed(draw, ("retrain",)))
-            kept = [own.kept(job.net.space.operators) for own in network.stages]
-            masks = whole(tuple(kept), learned=False)
-            accuracies.append(round(float(evaluate(state, masks)), 4))
-            progress.update(draw + 1)
-            if termination.came():
-                raise PreemptedError
-    return {"accuracies": accuracies}
+    configs = [drawn.with_seed(draw, ("retrain",)) for draw in range(COUNT)]
+    names = job.net.space.operators
+    networks = [
+        [own.kept(names) for own in drawn.architecture(config).stages]
+        for config in configs
+    ]
+    label = cell.setting.label
+    found = ranked.accuracies(job, dataset, workdir, networks, label)
+    return {"accuracies": [round(own, 4) for own in found]}
 
 
 def tables(results) -> list[Table]:

@@ -46,6 +46,10 @@ class Workdir:
         """The workdir of a seed's run, where there are many."""
         return Workdir(os.path.join(self.path, f"seed-{seed}"))
 
+    def trial(self, table: str) -> str:
+        """What a table of trained networks, by its checksum, says of what was found."""
+        return os.path.join(self.path, f"trial-{table[:16]}.json")
+
     def of_budget(self, madds: int) -> "Workdir":
         """The workdir of a network that the search passed through."""
         name = f"{madds / 1e6:.6f}".rstrip("0").rstrip(".")

@@ -165,10 +165,11 @@ def find(
     job, state = lane.job, own()
     final = jax.device_get(state)
     check_finite(final, lane.step)
+    # Networks can be ranked by these weights, now and when the search is done.
+    if lane.checkpoints.newest != lane.step:
+        lane.logs.sync()
+        save(job, lane.checkpoints, final, lane.host, [])
     if job.method.draw:
-        # Candidates are ranked by these weights, also if it goes on elsewhere.
-        if lane.checkpoints.newest != lane.step:
-            save(job, lane.checkpoints, final, lane.host, [])
         kept, met_by = choose(job, steps, state, lane.ours.candidates)
     else:
         kept, met_by = derive(job, final, lane.host.kept, lane.logs)

@@ -1,6 +1,7 @@
 """Studies, each run once for real: one node's gates, and a super-network's ranking."""
 
 import functools
+import shutil
 
 import numpy as np
 import pytest
@@ -51,18 +52,22 @@ def rank(sweep_flags, monkeypatch):
 
 
 def test_a_search_ranks_networks_by_its_last_weights(rank, tmp_path, capsys):
-    """With a checkpoint each loop there is one of the last step, and else not."""
+    """There is a checkpoint of the last step, however seldom one is asked for."""
     few = "--config.search.checkpoint_every=1000"
-    assert rank(tmp_path / "few", few) == 2
-    assert "search.checkpoint_every is 1000, so there is no" in capsys.readouterr().err
     # Long enough that it matters which of its weights a network has.
-    assert rank(tmp_path / "all", "--config.search.max_epochs=3") == 0
-    (path,) = (tmp_path / "all" / "cells").iterdir()
+    flags = few, "--config.search.max_epochs=3"
+    assert rank(tmp_path, *flags) == 0
+    (path,) = (tmp_path / "cells").iterdir()
     accuracies = files.read_json(path)["accuracies"]
     assert len(accuracies) == 3
     # As parts of a network that was trained some, on ten classes.
     assert all(0 < own < 1 for own in accuracies)
     assert len(set(accuracies)) > 1
+    path.unlink()
+    (checkpoints,) = tmp_path.rglob("checkpoints")
+    shutil.rmtree(checkpoints)
+    assert rank(tmp_path, *flags) == 2
+    assert "has no checkpoint of the end of its search" in capsys.readouterr().err
 
 
 def test_pairs_are_told_of_the_cells_own_seed(kept_one, sweep_flags, tmp_path):

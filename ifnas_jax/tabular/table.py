@@ -1,98 +1,28 @@
-"""Every network of a small L-chain, trained: a table in place of training.
-
-The networks are those of one stage with few nodes, each once: nodes that nothing reads
-are left out, and the others numbered anew. The stages around it are plain chains. A
-network's key is an integer, one bit for each (connection, operator), so an answer takes
-microseconds; needs no JAX. `docs/tabular.md` says how a table was made, and its limits.
-"""
+"""A table of trained networks: what it answers, and its file."""
 
 import dataclasses
+import hashlib
 import io
-import itertools
 import json
 import os
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from ifnas_jax import files, pareto, storage
-from ifnas_jax.architecture import Architecture, KeptStage, from_kept
-from ifnas_jax.architecture.cost import Macro
+from ifnas_jax.architecture import Architecture
 from ifnas_jax.errors import InputError
 from ifnas_jax.spaces import interleaving
-from ifnas_jax.spaces.graph import Space
+from ifnas_jax.tabular.networks import key_of
 
 _FACTS = {**dict.fromkeys(("stage", "nodes", "num_precursors"), int), "operators": list}
-# What the stages around the tabulated one keep on their direct connections.
-_AROUND = "sep_conv_3x3"
 _COLUMNS = ("madds", "params", "depth", "interleaved")
 # What NumPy raises on a file that is none of its own, or torn.
 _DAMAGED = (KeyError, ValueError, TypeError, EOFError, zipfile.BadZipFile, zlib.error)
 _ONE = 10_000  # an accuracy of 1, as tables keep it
-
-
-def key_of(stage: KeptStage, operators: Sequence[str]) -> int:
-    """The key of what a stage keeps; mirror images of each other have two.
-
-    Connections count by destination, then by source: (0, 1), (0, 2), (1, 2), (0, 3) and
-    so on, of the nodes that are left, numbered in their order; each has a bit an
-    operator.
-
-    Args:
-      stage: of a chain.
-      operators: of the space.
-    """
-    number = {node: index for index, node in enumerate((0, *stage.nodes()))}
-    key = 0
-    for edge in stage.edges:
-        src, dst = number[edge.src], number[edge.dst]
-        place = dst * (dst - 1) // 2 + src
-        for op in edge.ops:
-            key |= 1 << (place * len(operators) + operators.index(op))
-    return key
-
-
-def networks(
-    space: Space, macro: Macro, stage: int
-) -> Iterator[tuple[int, Architecture]]:
-    """Every distinct network of one stage of a chain: (key, network), by key.
-
-    Args:
-      space: a chain.
-      macro: the sizes of networks.
-      stage: which stage is tabulated, from 0; the others are plain chains.
-    """
-    graph = space.stages[stage]
-    count = len(space.operators)
-    options = list(itertools.product((False, True), repeat=count))
-    found: dict[int, Architecture] = {}
-    around = [full & (np.arange(full.shape[1]) == 0)[:, None] for full in space.full()]
-    plain = [kept & [name == _AROUND for name in space.operators] for kept in around]
-    for chosen in itertools.product(options, repeat=len(graph.edges())):
-        kept = np.zeros((*graph.valid().shape, count), bool)
-        for (src, dst), ops in zip(graph.edges(), chosen, strict=True):
-            kept[dst - 1, dst - src - 1] = ops
-        if not _is_whole(kept):
-            continue
-        network = from_kept(space, [*plain[:stage], kept, *plain[stage + 1 :]], macro)
-        found.setdefault(key_of(network.stages[stage], space.operators), network)
-    yield from sorted(found.items())
-
-
-def _is_whole(kept: np.ndarray) -> bool:
-    """Whether the last node, and every node that is read, has an input; [N, L, ops]."""
-    edges = kept.any(axis=2)
-    read = {len(edges)}
-    for node in range(len(edges), 0, -1):
-        if node in read:
-            sources = node - 1 - np.flatnonzero(edges[node - 1])
-            if not len(sources):
-                return False
-            read |= set(sources.tolist())
-    return True
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,13 +51,16 @@ class Table:
 
     Attributes:
       facts: how it was made: space, data, recipe, command, hardware, versions.
+      sha256: of its file.
       keys: of the networks, ascending.
       epochs: after which they were tested.
       seeds: with which each was trained.
     """
 
-    def __init__(self, facts: dict[str, Any], arrays: dict[str, np.ndarray]):
-        self.facts = facts
+    def __init__(
+        self, facts: dict[str, Any], arrays: dict[str, np.ndarray], sha256: str = ""
+    ):
+        self.facts, self.sha256 = facts, sha256
         self.keys, self._top1 = arrays["keys"], arrays["top1"]
         self._columns = {name: arrays[name] for name in _COLUMNS}
         self.epochs = tuple(arrays["epochs"].tolist())
@@ -190,6 +123,24 @@ class Table:
         within = self._columns["madds"] <= (np.inf if madds is None else madds)
         return int((within & (top1 > own)).sum()) + 1
 
+    def regret(
+        self,
+        network: Architecture | int,
+        epochs: int | None = None,
+        seed: int | None = None,
+    ) -> float:
+        """How much more accurate the best network is that costs no more, a fraction."""
+        row = self.query(network, epochs, seed)
+        return self.best(row.madds, epochs, seed).top1 - row.top1
+
+    def accuracies(self, epochs: int | None = None) -> np.ndarray:
+        """Fractions of each training, [networks, seeds], by key."""
+        return self._top1[:, :, self._test(epochs)] / _ONE
+
+    def madds(self) -> np.ndarray:
+        """Of each network, [networks], by key."""
+        return self._columns["madds"].copy()
+
     def rows(self, epochs: int | None = None, seed: int | None = None) -> list[Row]:
         """All networks, by key."""
         top1 = self._accuracies(epochs, seed).tolist()
@@ -224,15 +175,22 @@ class Table:
         self, epochs: int | None, seed: int | None, place: int | slice = slice(None)
     ) -> np.ndarray:
         """Fractions, [networks], or that of one."""
+        own = self._top1[place, :, self._test(epochs)] / _ONE
+        if seed is None:
+            return own.mean(axis=-1)
+        _check_known("seed", seed, self.seeds)
+        return own[..., self.seeds.index(seed)]
+
+    def _test(self, epochs: int | None) -> int:
+        """Which test is the one after some epochs; None: the last one."""
         epochs = self.epochs[-1] if epochs is None else epochs
-        for name, value, known in (
-            ("epochs", epochs, self.epochs),
-            ("seed", seed, (None, *self.seeds)),
-        ):
-            if value not in known:
-                raise InputError(f"{name} is {value}; the table has {list(known)}.")
-        own = self._top1[place, :, self.epochs.index(epochs)] / _ONE
-        return own.mean(axis=-1) if seed is None else own[..., self.seeds.index(seed)]
+        _check_known("epochs", epochs, self.epochs)
+        return self.epochs.index(epochs)
+
+
+def _check_known(name: str, value: int, known: Sequence[int]) -> None:
+    if value not in known:
+        raise InputError(f"{name} is {value}; the table has {list(known)}.")
 
 
 def save(
@@ -282,11 +240,12 @@ def load(path: str | os.PathLike) -> Table:
       InputError: it can't be read, or is none.
     """
     try:
-        with np.load(io.BytesIO(storage.read_bytes(path, storage.SMALL))) as file:
+        content = storage.read_bytes(path, storage.SMALL)
+        with np.load(io.BytesIO(content)) as file:
             arrays = dict(file)
         facts = json.loads(bytes(arrays.pop("facts")))
         files.check_object(facts, _FACTS)
-        return Table(facts, arrays)
+        return Table(facts, arrays, hashlib.sha256(content).hexdigest())
     except OSError as error:
         raise InputError(
             f"table {os.fspath(path)!r} cannot be read ({error.strerror}); name a file "

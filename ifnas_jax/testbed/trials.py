@@ -1,0 +1,186 @@
+"""Runs a method with some seeds, and asks the table what came of it."""
+
+import contextlib
+import functools
+import os
+import zlib
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from ml_collections import ConfigDict
+
+from ifnas_jax import config as config_lib
+from ifnas_jax import files, jobs, main, statistics, storage, tabular
+from ifnas_jax.architecture import Architecture, cost
+from ifnas_jax.errors import FAILURES, InputError
+from ifnas_jax.methods.schedule import retrain_steps
+from ifnas_jax.retraining.trained import load_found
+from ifnas_jax.run.workdir import Workdir
+from ifnas_jax.searching import make, ranked
+from ifnas_jax.searching.step import Search
+from ifnas_jax.tabular import Table
+from ifnas_jax.testbed.config import search_config
+from ifnas_jax.testbed.drawing import drawn_regret
+
+# Networks, evenly over the table, that a super-network ranks.
+_RANKED = 200
+
+
+class Trial(NamedTuple):
+    """What a search with one seed found, and what the table says of it.
+
+    Attributes:
+      seed: of the search.
+      key: of the network in the table.
+      madds: of it.
+      top1: of it, a fraction; the mean of the table's seeds.
+      regret: how much more accurate the best network is that costs no more.
+      rank: of it among those that cost no more.
+      within: how many they are.
+      met_by: how the search met its target; None where it had none.
+      steps: of the search.
+      trainings: how many networks of the table can be trained, at their mean cost, for
+        what the search cost at most, in multiply-adds.
+      drawn: the regret of a random search that trains so many.
+      tau: Kendall's τ of the super-network's and the table's accuracies; None of a
+        method without one.
+    """
+
+    seed: int
+    key: int
+    madds: int
+    top1: float
+    regret: float
+    rank: int
+    within: int
+    met_by: str | None
+    steps: int
+    trainings: float
+    drawn: float
+    tau: float | None
+
+
+# Of a file of one.
+_KINDS: files.Fields = {
+    **dict.fromkeys(("seed", "key", "madds", "rank", "within", "steps"), int),
+    **dict.fromkeys(("top1", "regret", "trainings", "drawn"), float),
+    **{"met_by": (str, type(None)), "tau": (float, type(None))},
+}
+
+
+def try_method(
+    table: Table,
+    fields: Mapping[str, Any],
+    workdir: str | os.PathLike,
+    seeds: int = 5,
+    madds: int | None = None,
+    data_dir: str = "",
+) -> list[Trial]:
+    """Searches with a method among a table's networks, and judges what it finds.
+
+    Args:
+      table: of `tabular.load`.
+      fields: of the config, as {"method": "darts"} or {"method": "mine:make"}.
+      workdir: keeps the searches, each method in a folder of its own. Called again with
+        it, what is done is not repeated.
+      seeds: how many searches: seeds 0, 1, ...
+      madds: the target of the searches; None: the median of the table's networks.
+      data_dir: where the data set is, if not in TFDS' folder.
+
+    Returns:
+      A trial for each seed, without those whose search failed.
+
+    Raises:
+      InputError: a field, the workdir or the target can't be used.
+      StorageError, OSError: the workdir or the data can't be used any more.
+      PreemptedError: SIGTERM came, and everything is saved.
+    """
+    config = search_config(table, fields, madds, data_dir)
+    if seeds < 2:
+        raise InputError(f"seeds is {seeds}; give 2 or more, since one says nothing.")
+    config.jobs, config.seed, config.seeds = ("search",), 0, seeds
+    place = _place(config, storage.named("workdir", os.fspath(workdir)))
+    # Of some seeds: `summary.json` says which, and why, and the others are done.
+    with contextlib.suppress(*FAILURES):
+        main.run(config, place.path)
+    judge = functools.partial(_judge, table, jobs.open_data(config, resumed=True))
+    found = [(own, place.of_seed(own.seed)) for own in config_lib.of_seeds(config)]
+    return [judge(own, at) for own, at in found if storage.exists(at.result)]
+
+
+def _place(config: ConfigDict, folder: str) -> Workdir:
+    """The workdir of a method's searches, named after what decides them."""
+    own = config.copy_and_resolve_references()
+    own.seeds, own.dataset.data_dir = 1, ""
+    digest = zlib.crc32(config_lib.to_json(own).encode())
+    name = config.method.replace(":", ".").replace("/", ".")
+    return Workdir(os.path.join(folder, f"{name}-{digest:08x}"))
+
+
+def _judge(table: Table, dataset, config: ConfigDict, workdir: Workdir) -> Trial:
+    """What the table says of a search that is done; kept beside it."""
+    path = workdir.trial(table.sha256)
+    if storage.exists(path):
+        told = files.read_json(path, _KINDS)
+        return Trial(**{name: told[name] for name in _KINDS})
+    job = make.make_search(config, dataset)
+    network = load_found(workdir.path).architecture
+    row = table.query(network)
+    told = files.read_json(workdir.search.summary, {"steps": int})
+    steps, met_by = told["steps"], told["target_met_by"]
+    trainings = steps * _step_cost(job) / _training_cost(table, config, dataset)
+    trial = Trial(
+        seed=config.seed,
+        key=row.key,
+        madds=row.madds,
+        top1=row.top1,
+        regret=table.regret(row.key),
+        rank=table.rank(row.key, row.madds),
+        within=int((table.madds() <= row.madds).sum()),
+        met_by=met_by,
+        steps=steps,
+        trainings=trainings,
+        drawn=drawn_regret(table, round(trainings), row.madds),
+        tau=_tau(table, job, dataset, workdir) if job.method.trains else None,
+    )
+    files.write_json(path, trial._asdict())
+    return trial
+
+
+def _step_cost(job: Search) -> float:
+    """MAdds of a mean step's forward passes, before anything is pruned."""
+    space, macro = job.net.space, config_lib.search_macro(job.config)
+    masks = job.method.masks(space.full(), 0)
+    count = len(jax.tree.leaves(masks)[0])
+    one = [[stage.active[step] for stage in masks] for step in range(count)]
+    madds = [cost.network_cost(space, macro, own).madds for own in one]
+    # A bi-level step has a batch of each half; of second order it goes back thrice.
+    batches = (1, 2, 4)[job.method.order]
+    return float(np.mean(madds)) * job.config.search.batch_size * batches
+
+
+def _training_cost(table: Table, config: ConfigDict, dataset) -> float:
+    """MAdds of the forward passes that trained one of the table's networks."""
+    images = len(dataset.train) + len(dataset.valid)
+    _, steps = retrain_steps(config, images)
+    return steps * config.retrain.batch_size * float(table.madds().mean())
+
+
+def _tau(table: Table, job: Search, dataset, workdir: Workdir) -> float:
+    networks = _networks(table, job)
+    name = f"ranking, seed {job.config.seed}"
+    kept = [
+        [stage.kept(job.net.space.operators) for stage in own.stages]
+        for _, own in networks
+    ]
+    theirs = ranked.accuracies(job, dataset, workdir, kept, name)
+    ours = [table.query(key).top1 for key, _ in networks]
+    return statistics.rank_correlation(theirs, ours)[0]
+
+
+def _networks(table: Table, job: Search) -> Sequence[tuple[int, Architecture]]:
+    found = list(tabular.networks(job.net.space, job.macro, table.facts["stage"]))
+    places = np.linspace(0, len(found) - 1, min(_RANKED, len(found)))
+    return [found[place] for place in places.round().astype(int)]

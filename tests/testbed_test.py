@@ -1,0 +1,130 @@
+"""Search methods against a table of every network."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from ifnas_jax import InputError, files, tabular
+from ifnas_jax import config as config_lib
+from ifnas_jax.testbed import __main__ as testbed
+from ifnas_jax.testbed import drawn_regret, search_config, space_config
+
+FACTS = {
+    "stage": 1,
+    "nodes": 2,
+    "num_precursors": 2,
+    "operators": ["sep_conv_3x3", "skip_connect"],
+    "dataset": "mnist5k",
+    "recipe": {
+        "macro.width": 2,
+        "dataset.image_size": 12,
+        "retrain.batch_size": 50,
+        "retrain.epochs": 2,
+    },
+}
+# 60 steps of 16 digits.
+QUICK = {
+    "sampling.period": 1,
+    "search.batch_size": 16,
+    "search.weights_epochs": 0.2,
+    "search.beta_epochs": 0.2,
+    "search.alpha_epochs": 0.2,
+    "search.max_epochs": 1.0,
+}
+
+
+@pytest.fixture(scope="module")
+def table_path(tmp_path_factory):
+    """Of made-up accuracies."""
+    config = space_config(FACTS)
+    space, macro = config_lib.space(config), config_lib.macro(config)
+    found = list(tabular.networks(space, macro, FACTS["stage"]))
+    top1 = np.random.default_rng(0).random((len(found), 2, 1))
+    path = tmp_path_factory.mktemp("table") / "made-up.npz"
+    tabular.save(path, FACTS, found, top1, (0, 1), (2,))
+    return path
+
+
+@pytest.fixture(scope="module")
+def table(table_path):
+    return tabular.load(table_path)
+
+
+def test_regret_is_the_distance_to_the_best_that_costs_no_more(table):
+    rows = table.rows()
+    for row in rows[::7]:
+        best = max(other.top1 for other in rows if other.madds <= row.madds)
+        assert table.regret(row.key) == pytest.approx(best - row.top1)
+    assert table.regret(table.best(int(table.madds().max())).key) == 0
+
+
+@pytest.mark.parametrize("trainings", [1, 2, 1000])
+def test_random_search_finds_what_all_its_draws_find_on_average(table, trainings):
+    budget = int(np.quantile(table.madds(), 0.3))
+    rows = [row for row in table.rows() if row.madds <= budget]
+    means = {row.key: row.top1 for row in rows}
+    seen = [[table.query(row.key, seed=s).top1 for s in (0, 1)] for row in rows]
+    keys, found = list(means), []
+    assert len(keys) < 20
+    if trainings < len(keys):
+        for drawn in itertools.combinations(range(len(keys)), trainings):
+            for seeds in itertools.product((0, 1), repeat=trainings):
+                scores = [seen[n][s] for n, s in zip(drawn, seeds, strict=True)]
+                found.append(means[keys[drawn[int(np.argmax(scores))]]])
+    else:  # Each network, with either seed.
+        rng = np.random.default_rng(1)
+        for _ in range(20_000):
+            seeds = rng.integers(0, 2, len(keys))
+            scores = [own[s] for own, s in zip(seen, seeds, strict=True)]
+            found.append(means[keys[int(np.argmax(scores))]])
+    expected = max(means.values()) - np.mean(found)
+    error = np.std(found) / 2000**0.5
+    assert drawn_regret(table, trainings, budget) == pytest.approx(
+        expected, abs=4 * error + 1e-9
+    )
+
+
+def test_what_the_table_decides_is_not_a_users(table):
+    for field in ("space.nodes", "macro.width", "dataset.name"):
+        with pytest.raises(InputError, match=f"{field} is what the table decides"):
+            search_config(table, {field: 3})
+    with pytest.raises(InputError, match="madds is 1; the least network"):
+        search_config(table, madds=1)
+    assert search_config(table, {"search.batch_size": 7}).search.batch_size == 7
+
+
+def test_methods_are_tried_and_what_is_done_is_kept(
+    table_path, table, digits_dir, tmp_path, capsys
+):
+    flags = [f"--table={table_path}", f"--workdir={tmp_path}", "--seeds=2"]
+    flags += [f"--data-dir={digits_dir}"]
+    quick = [f"--config.{name}={value}" for name, value in QUICK.items()]
+
+    def run(method, *more):
+        own = [*flags, f"--config.method={method}", *more]
+        assert testbed.main(own) == 0, capsys.readouterr().err
+        return files.read_json(tmp_path / "results" / "testbed.json")["trials"][method]
+
+    trials = run("ifnas", *quick)
+    assert [own["seed"] for own in trials] == [0, 1]
+    for own in trials:
+        row = table.query(own["key"])
+        assert (own["madds"], own["top1"]) == (row.madds, row.top1)
+        assert own["regret"] == table.regret(row.key)
+        assert own["rank"] == table.rank(row.key, row.madds) <= own["within"]
+        assert -1 <= own["tau"] <= 1
+        # Whole super-network and two groups of it, against a table of networks.
+        assert 0.1 < own["trainings"] < 10
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("trial-*.json")}
+    assert len(before) == 2
+    assert run("ifnas", *quick) == trials
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    # One that only draws, and costs nothing.
+    for own in run("random"):
+        assert (own["tau"], own["steps"], own["trainings"]) == (None, 0, 0)
+    page = (tmp_path / "results" / "testbed.md").read_text("utf-8")
+    assert "| random | 2 |" in page
+    capsys.readouterr()
+    assert testbed.main([*flags[:2], "--seeds=1"]) == 2
+    assert "seeds is 1; give 2 or more" in capsys.readouterr().err
