@@ -7,6 +7,7 @@ from absl import logging
 
 from ifnas_jax.data.builder import one_line
 from ifnas_jax.data.decode import DecodeError, decode
+from ifnas_jax.data.resize import resize
 from ifnas_jax.errors import InputError, StorageError
 
 
@@ -28,6 +29,7 @@ class Examples(Sequence):
         classes: Sequence[int],
         *,
         keep: bool = False,
+        size: int | None = None,
         skip: bool = False,
         name: str = "the data set",
     ):
@@ -39,13 +41,15 @@ class Examples(Sequence):
           channels: 1 or 3; a grey image becomes three equal channels.
           classes: the labels that become 0, 1, ...; no other is to be met.
           keep: keep decoded images in memory.
+          size: resize images to so many pixels a side, where no transform needs more;
+              those that are kept are then resized once.
           skip: return None, where otherwise StorageError is raised, for an image
               that can't be decoded.
           name: of the split, for errors.
         """
         self._records, self._indices, self._channels = records, indices, channels
         self._labels = {int(label): new for new, label in enumerate(classes)}
-        self._skip, self._name = skip, name
+        self._size, self._skip, self._name = size, skip, name
         self._kept: list[dict | None] | None = [None] * len(indices) if keep else None
         self.skipped: set[int] = set()
 
@@ -71,6 +75,8 @@ class Examples(Sequence):
         except DecodeError as error:
             self._note(row, error)
             return None
+        if self._size is not None:
+            image = resize(image, self._size, self._size)
         # Kept images are handed out again and again: nobody may write to them.
         image.flags.writeable = False
         return {"image": image, "label": label}

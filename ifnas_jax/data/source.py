@@ -97,6 +97,8 @@ def open_dataset(config: ml_collections.ConfigDict, prepare: bool = True) -> Dat
             config.channels,
             range(num_classes) if classes is None else classes,
             keep=keep,
+            # Of a padded crop the image is resized first, whatever is drawn.
+            size=config.get("image_size") if config.get("crop") == "pad" else None,
             skip=config.on_unreadable == "skip",
             name=split_name(builder, split),
         )

@@ -133,7 +133,8 @@ def _pre1(results: Results, label: str) -> list[float]:
 
 def chance(results: Results) -> tuple[list[float], list[float]]:
     """Depths, and shares of pre-1 among choices, where each node chooses uniformly."""
-    config = results.setting(IF).config
+    # All settings have one space; --only may leave out any of them.
+    config = results.setting(results.labels[0]).config
     depths, shares = [], []
     for seed in range(_DRAWS):
         network, share = uniform_choice(config, seed)

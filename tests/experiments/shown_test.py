@@ -120,6 +120,12 @@ def test_an_experiment_shows_all_of_its_cells(name, scale, made, capsys):
     assert all(figure.startswith(name) for figure in figures)
 
 
+def test_a_part_of_the_claims_is_shown(tmp_path):
+    """Also one that leaves out what all the others are compared with."""
+    flags = ["claims", f"--workdir={tmp_path}", "--show", "--only=all added"]
+    assert command.main(flags) == 0
+
+
 def test_claims_follow_from_their_cells(made):
     """Networks at the target are better than those with one input a node."""
     workdir, _ = made("claims", "proxy", target=0.7, keep1=0.3)
