@@ -105,7 +105,9 @@ def try_method(
     # Of some seeds: `summary.json` says which, and why, and the others are done.
     with contextlib.suppress(*FAILURES):
         main.run(config, place.path)
-    judge = functools.partial(_judge, table, jobs.open_data(config, resumed=True))
+    dataset = jobs.open_data(config, resumed=True)
+    config.dataset.num_classes = dataset.num_classes  # where all was done already
+    judge = functools.partial(_judge, table, dataset)
     found = [(own, place.of_seed(own.seed)) for own in config_lib.of_seeds(config)]
     return [judge(own, at) for own, at in found if storage.exists(at.result)]
 

@@ -14,7 +14,7 @@ from official_tars import encode, photograph
 from ifnas_jax.data import builder
 from ifnas_jax.data.augment import train_transform
 from ifnas_jax.data.classes import imagenet100_classes
-from ifnas_jax.data.pipeline import train_batches
+from ifnas_jax.data.pipeline import augmentation_rng, train_batches
 from ifnas_jax.data.source import Examples, open_dataset, split_validation
 from ifnas_jax.errors import InputError, StorageError
 
@@ -74,6 +74,25 @@ def test_grey_images_are_repeated_for_a_colour_network(config):
 
     assert np.array_equal(colour["image"], np.repeat(grey["image"], 3, axis=-1))
     assert colour["label"] == grey["label"]
+
+
+def test_images_are_resized_where_no_crop_needs_more(config):
+    """A padded crop is of the resized image, so that batches are the same bytes."""
+    native = open_dataset(config).train
+    config.image_size = 12
+    transform = train_transform(config)
+    small = open_dataset(config).train
+    for index in range(5):
+        whole, resized = native[index]["image"], small[index]["image"]
+        assert (whole.shape, resized.shape) == ((28, 28, 1), (12, 12, 1))
+        ours, theirs = (
+            transform(image, augmentation_rng(0, 1, index))
+            for image in (whole, resized)
+        )
+        assert np.array_equal(ours.image, theirs.image)
+        assert np.array_equal(ours.draws, theirs.draws)
+    config.crop = "resized"
+    assert open_dataset(config).train[0]["image"].shape == (28, 28, 1)
 
 
 def test_subset_keeps_its_classes_and_renumbers_them(config):
