@@ -23,7 +23,7 @@ from ifnas_jax import config as config_lib
 from ifnas_jax.config.command_line import load_config
 from ifnas_jax.config.validation import validate
 from ifnas_jax.data.views import Picked
-from ifnas_jax.errors import PreemptedError
+from ifnas_jax.errors import InputError, PreemptedError
 from ifnas_jax.run import result
 from ifnas_jax.run.workdir import Workdir
 from ifnas_jax.runtime import distributed
@@ -156,7 +156,9 @@ def _kept(path: str, facts: dict[str, Any]) -> list[dict[str, Any]]:
     if not path or not storage.exists(path):
         return []
     told = files.read_json(path, {"seeds": list})
-    return told["seeds"] if facts.items() <= told.items() else []
+    if not facts.items() <= told.items():
+        raise InputError(f"--json {path!r} has another config's rows; name a new file.")
+    return told["seeds"]
 
 
 def _describe(row: dict[str, Any]) -> str:

@@ -146,16 +146,19 @@ def _train(config, chunk: Sequence[tuple[int, Architecture]], seeds, workdir: st
 
 
 def describe(top1: np.ndarray) -> str:
-    """How far networks and seeds are apart; `top1` is [networks, seeds]."""
-    means, noise = top1.mean(axis=1), top1.std(axis=1, ddof=1)
-    within = float(np.sqrt((noise**2).mean()))
-    spread = float(means.std(ddof=1))
+    """How far networks and seeds are apart; `top1` is [networks, seeds].
+
+    What a seed does to all networks alike is no noise: none is ahead by it.
+    """
+    means, (networks, seeds) = top1.mean(axis=1), top1.shape
+    rest = top1 - top1.mean(axis=0) - means[:, None] + top1.mean()
+    noise = (rest**2).sum() / ((networks - 1) * (seeds - 1))
     # What seeds leave in a mean is no difference of networks.
-    own = max(0.0, spread**2 - within**2 / top1.shape[1]) ** 0.5
+    own = max(0.0, means.var(ddof=1) - noise / seeds) ** 0.5
     return (
-        f"{len(means)} networks: mean {means.mean():.4f}, from {means.min():.4f} to "
+        f"{networks} networks: mean {means.mean():.4f}, from {means.min():.4f} to "
         f"{means.max():.4f}; standard deviation of networks {own:.4f}, of seeds "
-        f"{within:.4f}"
+        f"{noise**0.5:.4f}"
     )
 
 

@@ -75,7 +75,7 @@ def search(
     config = _of_one(config, "search")
     config.jobs = ("search",)
     with _kept(workdir) as folder:
-        _run(config, folder)
+        run_undisturbed(config, folder)
         return trained.load_found(folder).architecture
 
 
@@ -107,7 +107,7 @@ def retrain(
             "train; give one of them."
         )
     with _kept(workdir) as folder:
-        _run(config, folder, architecture)
+        run_undisturbed(config, folder, architecture)
         return trained.load_trained(folder)
 
 
@@ -134,12 +134,12 @@ def _kept(workdir: str | os.PathLike | None) -> Iterator[str]:
         yield folder
 
 
-def _run(
+def run_undisturbed(
     config: ConfigDict,
     folder: str,
     architecture: Architecture | str | os.PathLike | None = None,
 ) -> None:
-    """Runs it, and undoes what is done to the process."""
+    """Runs a config as `main.run` does, and undoes what that does to the process."""
     import jax
     from jax.experimental.compilation_cache import compilation_cache
 

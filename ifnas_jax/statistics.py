@@ -189,6 +189,13 @@ def trend(groups: Sequence[Sequence[float]]) -> tuple[float, float]:
     return float(tau), (int((abs(drawn) >= abs(seen)).sum()) + 1) / (len(drawn) + 1)
 
 
+def kendall(first: Sequence[float], second: Sequence[float]) -> float:
+    """Kendall's τ-b of two measures of the same things; 0 if one tells none apart."""
+    if min(len(set(first)), len(set(second))) < 2:
+        return 0.0
+    return float(stats.kendalltau(first, second).statistic)
+
+
 def rank_correlation(
     first: Sequence[float], second: Sequence[float]
 ) -> tuple[float, float, float]:
@@ -201,4 +208,4 @@ def rank_correlation(
     drawn = rng.integers(0, len(one), (2000, len(one)))
     taus = [stats.kendalltau(one[own], two[own]).statistic for own in drawn]
     low, high = np.nanquantile(taus, [LEVEL / 2, 1 - LEVEL / 2])
-    return float(stats.kendalltau(one, two).statistic), float(low), float(high)
+    return kendall(first, second), float(low), float(high)

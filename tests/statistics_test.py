@@ -108,6 +108,11 @@ def test_a_trend_falls_with_the_dose():
     assert statistics.trend([[1, 1], [1, 1]]) == (0.0, 1.0)
 
 
+def test_a_measure_that_tells_nothing_apart_ranks_nothing():
+    assert statistics.kendall([0.1, 0.1, 0.1], [1, 2, 3]) == 0
+    assert statistics.kendall([1, 3, 2, 4], [1, 2, 3, 4]) == pytest.approx(4 / 6)
+
+
 def test_rank_correlation_knows_order_only():
     tau, low, high = statistics.rank_correlation([1, 2, 3, 4, 5], [1, 10, 11, 90, 91])
     assert tau == pytest.approx(1)

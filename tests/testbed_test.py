@@ -7,6 +7,7 @@ import pytest
 
 from ifnas_jax import InputError, files, tabular
 from ifnas_jax import config as config_lib
+from ifnas_jax.architecture import from_kept
 from ifnas_jax.testbed import __main__ as testbed
 from ifnas_jax.testbed import drawn_regret, search_config, space_config
 
@@ -91,6 +92,10 @@ def test_what_the_table_decides_is_not_a_users(table):
             search_config(table, {field: 3})
     with pytest.raises(InputError, match="madds is 1; the least network"):
         search_config(table, madds=1)
+    with pytest.raises(InputError, match="give madds in its place"):
+        search_config(table, {"target_madds": 60_000})
+    with pytest.raises(InputError, match=r"how its networks were trained \('recipe'"):
+        space_config({name: FACTS[name] for name in FACTS if name != "recipe"})
     assert search_config(table, {"search.batch_size": 7}).search.batch_size == 7
 
 
@@ -104,27 +109,51 @@ def test_methods_are_tried_and_what_is_done_is_kept(
     def run(method, *more):
         own = [*flags, f"--config.method={method}", *more]
         assert testbed.main(own) == 0, capsys.readouterr().err
-        return files.read_json(tmp_path / "results" / "testbed.json")["trials"][method]
+        (told,) = (tmp_path / "results").glob(f"testbed-{method}*.json")
+        return files.read_json(told)["trials"][method]
 
-    trials = run("ifnas", *quick)
+    trials = run("dnas", *quick)
     assert [own["seed"] for own in trials] == [0, 1]
+    rows = table.rows()
+    config = space_config(FACTS)
+    space, macro = config_lib.space(config), config_lib.macro(config)
+    whole = from_kept(space, space.full(), macro).cost().madds
+    # 1,000 digits: two epochs of 20 batches of 50.
+    trained = 40 * 50 * np.mean([row.madds for row in rows])
     for own in trials:
         row = table.query(own["key"])
         assert (own["madds"], own["top1"]) == (row.madds, row.top1)
-        assert own["regret"] == table.regret(row.key)
-        assert own["rank"] == table.rank(row.key, row.madds) <= own["within"]
+        within = [other.top1 for other in rows if other.madds <= row.madds]
+        assert own["within"] == len(within)
+        assert own["rank"] == 1 + sum(top1 > row.top1 for top1 in within)
+        assert own["regret"] == pytest.approx(max(within) - row.top1)
+        target = np.median([other.madds for other in rows])
+        allowed = [other.top1 for other in rows if other.madds <= target]
+        assert own["at_target"] == pytest.approx(max(allowed) - row.top1)
         assert -1 <= own["tau"] <= 1
-        # Whole super-network and two groups of it, against a table of networks.
-        assert 0.1 < own["trainings"] < 10
+        # Without sampling each step is of the whole super-network.
+        paid = own["steps"] * 16 * whole / trained
+        assert own["trainings"] == pytest.approx(paid)
+        assert own["drawn"] == drawn_regret(table, int(paid), row.madds)
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("trial-*.json")}
     assert len(before) == 2
-    assert run("ifnas", *quick) == trials
+    assert run("dnas", *quick) == trials
     assert {path: path.stat().st_mtime_ns for path in before} == before
     # One that only draws, and costs nothing.
     for own in run("random"):
         assert (own["tau"], own["steps"], own["trainings"]) == (None, 0, 0)
-    page = (tmp_path / "results" / "testbed.md").read_text("utf-8")
+    page = (tmp_path / "results" / "testbed-random.md").read_text("utf-8")
     assert "| random | 2 |" in page
     capsys.readouterr()
-    assert testbed.main([*flags[:2], "--seeds=1"]) == 2
-    assert "seeds is 1; give 2 or more" in capsys.readouterr().err
+    # Between two costs, so that no draw comes near.
+    below, above = max(itertools.pairwise(np.unique(table.madds())), key=np.ptp)
+    unmet = f"--madds={(below + above) // 2}"
+    for more, words in (
+        (["--seeds=1"], "seeds is 1; give 2 or more"),
+        # Before anything runs: DARTS has no gradual pruning.
+        (["--config.derive=prune"], "derive is 'prune'"),
+        (["--config.search.batch_size=400", "--config.method=dnas"], "fill"),
+        (["--config.method=random", "--config.random.band=0.999", unmet], "drawn"),
+    ):
+        assert testbed.main([*flags, *more]) == 2
+        assert words in capsys.readouterr().err

@@ -89,7 +89,9 @@ def open_dataset(config: ml_collections.ConfigDict, prepare: bool = True) -> Dat
     rows = {split: _rows(builder, split, classes, prepare) for split in records}
     train, valid = split_validation(rows["train"], config.valid_fraction)
     indices = {"train": train, "valid": valid, "test": rows[splits["test"]]}
-    keep = _fits_in_memory(builder, config.channels)
+    # Of a padded crop the image is resized first, whatever is drawn.
+    size = config.get("image_size") if config.get("crop") == "pad" else None
+    keep = _fits_in_memory(builder, config.channels, size)
     parts = {
         part: Examples(
             records[split],
@@ -97,8 +99,7 @@ def open_dataset(config: ml_collections.ConfigDict, prepare: bool = True) -> Dat
             config.channels,
             range(num_classes) if classes is None else classes,
             keep=keep,
-            # Of a padded crop the image is resized first, whatever is drawn.
-            size=config.get("image_size") if config.get("crop") == "pad" else None,
+            size=size,
             skip=config.on_unreadable == "skip",
             name=split_name(builder, split),
         )
@@ -187,9 +188,13 @@ def _check_channels(
         )
 
 
-def _fits_in_memory(builder: tfds.core.DatasetBuilder, channels: int) -> bool:
-    """Whether all decoded images are small enough to keep."""
+def _fits_in_memory(
+    builder: tfds.core.DatasetBuilder, channels: int, size: int | None
+) -> bool:
+    """Whether all images, decoded and resized, are small enough to keep."""
     height, width, _ = builder.info.features["image"].shape
+    if size is not None:
+        height = width = size
     if height is None or width is None:
         return False
     examples = sum(split.num_examples for split in builder.info.splits.values())

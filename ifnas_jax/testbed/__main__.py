@@ -9,11 +9,12 @@ the regret of a random search that trains as many networks as the search could h
 paid.
 
 All methods, or the one that --config.method names; any field can be set so. What is
-done is not repeated. Tables are printed, and written as Markdown, CSV, LaTeX and JSON,
-with a figure, to DIR/results/.
+done is not repeated; one method stands beside the others that are done. Tables are
+printed, and written as Markdown, CSV, LaTeX and JSON, with a figure, to DIR/results/.
 """
 
 import argparse
+import contextlib
 import os
 import shlex
 import signal
@@ -22,12 +23,13 @@ from collections.abc import Mapping, Sequence
 
 from ifnas_jax import command, storage, tabular
 from ifnas_jax import main as one_run
-from ifnas_jax.errors import PreemptedError
+from ifnas_jax.errors import InputError, PreemptedError
 from ifnas_jax.experiments import outputs
 from ifnas_jax.experiments.drawing import strip_figure
 from ifnas_jax.experiments.tables import Table, number, spread
 from ifnas_jax.methods import METHODS
-from ifnas_jax.testbed.trials import Trial, try_method
+from ifnas_jax.testbed.config import search_config
+from ifnas_jax.testbed.trials import Trial, known_trials, try_method
 
 _FLAG = "--config."
 
@@ -38,14 +40,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments, fields = _parse(words)
     signal.signal(signal.SIGTERM, one_run.stop)
     try:
-        _try(arguments, fields, words)
+        return _try(arguments, fields, words)
     except PreemptedError:
         words = "stopped by SIGTERM; the same command goes on from here."
         print(f"testbed: {words}", file=sys.stderr)
         return 75
     except command.ERRORS as error:
         return command.failed("testbed", error, arguments.workdir)
-    return 0
 
 
 def _parse(words: Sequence[str]) -> tuple[argparse.Namespace, dict[str, str]]:
@@ -67,10 +68,14 @@ def _parse(words: Sequence[str]) -> tuple[argparse.Namespace, dict[str, str]]:
     return arguments, fields
 
 
-def _try(arguments: argparse.Namespace, fields: Mapping[str, str], words) -> None:
+def _try(arguments: argparse.Namespace, fields: Mapping[str, str], words) -> int:
+    """Tries what is asked for; the exit code: 3 where a search failed."""
     table = tabular.load(arguments.table)
     workdir = storage.named("--workdir", arguments.workdir)
-    chosen = [fields["method"]] if "method" in fields else list(METHODS)
+    one, seeds, madds = fields.get("method"), arguments.seeds, arguments.madds
+    chosen = [one] if one else list(METHODS)
+    for method in chosen:  # All are refused before the first one runs.
+        search_config(table, {**fields, "method": method}, madds)
     trials: dict[str, list[Trial]] = {}
     for place, method in enumerate(chosen, start=1):
         print(f"testbed: {method}, {place} of {len(chosen)}", flush=True)
@@ -78,18 +83,36 @@ def _try(arguments: argparse.Namespace, fields: Mapping[str, str], words) -> Non
             table,
             {**fields, "method": method},
             workdir,
-            arguments.seeds,
-            arguments.madds,
+            seeds,
+            madds,
             arguments.data_dir,
         )
-    shown, lines = [summary(trials)], _about(table, trials, arguments.seeds, words)
+    lines = _about(table, trials, seeds, words)
+    if one:
+        trials |= _others(table, one, workdir, seeds, madds)
+    shown = [summary(trials)]
     outputs.show(shown, lines)
     rows = {name: [own._asdict() for own in found] for name, found in trials.items()}
     raw = {"about": lines, "trials": rows}
     folder = os.path.join(workdir, "results")
-    figures = {"testbed": _figure(trials)}
-    written = outputs.write(folder, "testbed", shown, figures, lines, raw)
+    asked = [one.replace(":", "."), *sorted(fields.keys() - {"method"})] if one else []
+    name = "-".join(["testbed", *asked, *([str(madds)] if madds else [])])
+    figures = {name: _figure(trials)}
+    written = outputs.write(folder, name, shown, figures, lines, raw)
     print("\n" + "\n".join(["written:", *(f"  {path}" for path in written)]))
+    return 3 if any(len(trials[method]) < seeds for method in chosen) else 0
+
+
+def _others(table, one: str, workdir: str, seeds: int, madds: int | None):
+    """What is known of the other methods."""
+    trials = {}
+    for method in METHODS:
+        # What can't be tried in this space has not been.
+        with contextlib.suppress(InputError):
+            found = known_trials(table, {"method": method}, workdir, seeds, madds)
+            if found and method != one:
+                trials[method] = found
+    return trials
 
 
 def summary(trials: Mapping[str, Sequence[Trial]]) -> Table:
@@ -98,6 +121,7 @@ def summary(trials: Mapping[str, Sequence[Trial]]) -> Table:
         "MAdds (k)": ("madds", number(0, 1e-3)),
         "top-1 %": ("top1", number(2, 100)),
         "regret, points": ("regret", number(2, 100)),
+        "at the target": ("at_target", number(2, 100)),
         "rank": ("rank", number(0)),
         "of": ("within", number(0)),
         "τ": ("tau", number(2)),
@@ -113,7 +137,8 @@ def summary(trials: Mapping[str, Sequence[Trial]]) -> Table:
         rows.append(row)
     note = (
         "Mean ± half of the 95 % interval over searches. Regret and rank: among all "
-        "networks that cost no more than what was found. τ: Kendall's, of the "
+        "networks that cost no more than what was found; at the target: to the best "
+        "network within it. τ: Kendall's, of the "
         "super-network and the table. Random search trains as many networks as the "
         "search could have paid."
     )

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 from ml_collections import ConfigDict
 
-from ifnas_jax import library
+from ifnas_jax import files, library
+from ifnas_jax.config.validation import validate
 from ifnas_jax.errors import InputError
 from ifnas_jax.tabular import Table
 
@@ -24,9 +25,20 @@ SEARCH: dict[str, Any] = {
     "penalty.delta": 0.3,
     "penalty.prune_epochs": 8.0,
     "goldnas.delta": 0.05,
+    "pcdarts.parts": 2,  # divides few channels
     # A network of few operators comes near few targets.
     "random.band": 0.8,
     "tensorboard": False,
+}
+
+
+# What the networks of a table are, and how they were trained.
+_TABLES = ("space.", "macro.", "dataset.", "retrain.")
+# What is said in another way.
+_ARGUMENTS = {"target_madds": "madds", "seed": "seeds", "seeds": "seeds"}
+_FACTS: files.Fields = {
+    **dict.fromkeys(("num_precursors", "nodes", "stage"), int),
+    **{"operators": list, "dataset": str, "recipe": dict},
 }
 
 
@@ -44,8 +56,16 @@ def space_config(
       data_dir: where the data set is, if not in TFDS' folder.
 
     Raises:
-      InputError: a field is unknown, or the table's own.
+      InputError: a field is unknown, or the table's own; or the table does not say all
+        of this.
     """
+    try:
+        files.check_object(dict(facts), _FACTS)
+    except ValueError as error:
+        raise InputError(
+            f"the table does not say how its networks were trained ({error}); take one "
+            "that benchmarks.tabular has made."
+        ) from error
     nodes = [1, 1, 1]
     nodes[facts["stage"]] = facts["nodes"]
     decided = {
@@ -55,7 +75,7 @@ def space_config(
         **facts["recipe"],
     }
     for field in fields or {}:
-        if field in decided or field in ("space.name", "dataset.name"):
+        if field.startswith(_TABLES):
             raise InputError(f"{field} is what the table decides; leave it out.")
     config = library.load_config(f"lchain4:{facts['dataset']}", fields)
     config.update_from_flattened_dict(decided)
@@ -79,9 +99,18 @@ def search_config(
       data_dir: as `space_config`.
 
     Raises:
-      InputError: as `space_config`; or no network is within the target.
+      InputError: as `space_config`; no network is within the target; or the method
+        does not go with the fields.
     """
     fields = dict(fields or {})
+    for field in fields:
+        if field in _ARGUMENTS:
+            raise InputError(
+                f"{field} is a config's field, but one config is made for each search; "
+                f"give {_ARGUMENTS[field]} in its place."
+            )
+    if "jobs" in fields:
+        raise InputError("jobs is ('search',) here; leave it out.")
     config = space_config(table.facts, fields, data_dir)
     quick = {name: value for name, value in SEARCH.items() if name not in fields}
     config.update_from_flattened_dict(quick)
@@ -92,4 +121,6 @@ def search_config(
             f"madds is {madds:,}; the least network of the table has "
             f"{int(costs.min()):,}."
         )
+    config.jobs = ("search",)
+    validate(config)
     return config

@@ -1,26 +1,24 @@
 """Runs a method with some seeds, and asks the table what came of it."""
 
-import contextlib
 import functools
 import os
 import zlib
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 from ml_collections import ConfigDict
 
 from ifnas_jax import config as config_lib
-from ifnas_jax import files, jobs, main, statistics, storage, tabular
-from ifnas_jax.architecture import Architecture, cost
+from ifnas_jax import files, jobs, library, statistics, storage, tabular
+from ifnas_jax.architecture import Architecture
 from ifnas_jax.errors import FAILURES, InputError
-from ifnas_jax.methods.schedule import retrain_steps
 from ifnas_jax.retraining.trained import load_found
 from ifnas_jax.run.workdir import Workdir
-from ifnas_jax.searching import make, ranked
+from ifnas_jax.searching import make, ranked, step
 from ifnas_jax.searching.step import Search
 from ifnas_jax.tabular import Table
+from ifnas_jax.testbed import price
 from ifnas_jax.testbed.config import search_config
 from ifnas_jax.testbed.drawing import drawn_regret
 
@@ -37,13 +35,15 @@ class Trial(NamedTuple):
       madds: of it.
       top1: of it, a fraction; the mean of the table's seeds.
       regret: how much more accurate the best network is that costs no more.
+      at_target: the same of the best network within the target, also if what was found
+        costs more, or much less.
       rank: of it among those that cost no more.
       within: how many they are.
       met_by: how the search met its target; None where it had none.
       steps: of the search.
-      trainings: how many networks of the table can be trained, at their mean cost, for
-        what the search cost at most, in multiply-adds.
-      drawn: the regret of a random search that trains so many.
+      trainings: how many networks of the table can be trained for what the search cost
+        (`price.trainings`).
+      drawn: the regret of a random search that trains so many, or one if they are none.
       tau: Kendall's τ of the super-network's and the table's accuracies; None of a
         method without one.
     """
@@ -53,6 +53,7 @@ class Trial(NamedTuple):
     madds: int
     top1: float
     regret: float
+    at_target: float
     rank: int
     within: int
     met_by: str | None
@@ -65,7 +66,7 @@ class Trial(NamedTuple):
 # Of a file of one.
 _KINDS: files.Fields = {
     **dict.fromkeys(("seed", "key", "madds", "rank", "within", "steps"), int),
-    **dict.fromkeys(("top1", "regret", "trainings", "drawn"), float),
+    **dict.fromkeys(("top1", "regret", "at_target", "trainings", "drawn"), float),
     **{"met_by": (str, type(None)), "tau": (float, type(None))},
 }
 
@@ -93,23 +94,56 @@ def try_method(
       A trial for each seed, without those whose search failed.
 
     Raises:
-      InputError: a field, the workdir or the target can't be used.
+      InputError: a field, the workdir or the target can't be used, or no seed's draws
+        meet it.
       StorageError, OSError: the workdir or the data can't be used any more.
       PreemptedError: SIGTERM came, and everything is saved.
     """
     config = search_config(table, fields, madds, data_dir)
     if seeds < 2:
         raise InputError(f"seeds is {seeds}; give 2 or more, since one says nothing.")
-    config.jobs, config.seed, config.seeds = ("search",), 0, seeds
+    config.seeds = seeds
     place = _place(config, storage.named("workdir", os.fspath(workdir)))
-    # Of some seeds: `summary.json` says which, and why, and the others are done.
-    with contextlib.suppress(*FAILURES):
-        main.run(config, place.path)
-    dataset = jobs.open_data(config, resumed=True)
-    config.dataset.num_classes = dataset.num_classes  # where all was done already
-    judge = functools.partial(_judge, table, dataset)
+    dataset = jobs.open_data(config, resumed=False)
+    config.dataset.num_classes = dataset.num_classes
+    if make.make_search(config, dataset).method.trains:
+        step.validation_batches(config, dataset)  # Refused before, not after.
+    try:
+        library.run_undisturbed(config, place.path)
+    except FAILURES:
+        # Of some seeds: it says which, and why, and the others are done.
+        if not storage.exists(place.summary):
+            raise
     found = [(own, place.of_seed(own.seed)) for own in config_lib.of_seeds(config)]
+    judge = functools.partial(_judge, table, dataset)
     return [judge(own, at) for own, at in found if storage.exists(at.result)]
+
+
+def known_trials(
+    table: Table,
+    fields: Mapping[str, Any],
+    workdir: str | os.PathLike,
+    seeds: int = 5,
+    madds: int | None = None,
+) -> list[Trial]:
+    """Those that `try_method` has made of the same; nothing is run.
+
+    Args:
+      table: as `try_method`, and so all others.
+      fields: of the config.
+      workdir: of the searches.
+      seeds: how many.
+      madds: the target.
+    """
+    config = search_config(table, fields, madds)
+    place = _place(config, storage.named("workdir", os.fspath(workdir)))
+    kept = [place.of_seed(seed).trial(table.sha256) for seed in range(seeds)]
+    return [_read(path) for path in kept if storage.exists(path)]
+
+
+def _read(path: str) -> Trial:
+    told = files.read_json(path, _KINDS)
+    return Trial(**{name: told[name] for name in _KINDS})
 
 
 def _place(config: ConfigDict, folder: str) -> Workdir:
@@ -125,61 +159,49 @@ def _judge(table: Table, dataset, config: ConfigDict, workdir: Workdir) -> Trial
     """What the table says of a search that is done; kept beside it."""
     path = workdir.trial(table.sha256)
     if storage.exists(path):
-        told = files.read_json(path, _KINDS)
-        return Trial(**{name: told[name] for name in _KINDS})
+        return _read(path)
     job = make.make_search(config, dataset)
     network = load_found(workdir.path).architecture
     row = table.query(network)
     told = files.read_json(workdir.search.summary, {"steps": int})
     steps, met_by = told["steps"], told["target_met_by"]
-    trainings = steps * _step_cost(job) / _training_cost(table, config, dataset)
+    paid = price.trainings(table, job, dataset, steps)
     trial = Trial(
         seed=config.seed,
         key=row.key,
         madds=row.madds,
         top1=row.top1,
         regret=table.regret(row.key),
+        at_target=table.best(config.target_madds).top1 - row.top1,
         rank=table.rank(row.key, row.madds),
         within=int((table.madds() <= row.madds).sum()),
         met_by=met_by,
         steps=steps,
-        trainings=trainings,
-        drawn=drawn_regret(table, round(trainings), row.madds),
-        tau=_tau(table, job, dataset, workdir) if job.method.trains else None,
+        trainings=paid,
+        drawn=drawn_regret(table, int(paid), row.madds),
+        tau=_tau(table, job, network, dataset, workdir) if job.method.trains else None,
     )
     files.write_json(path, trial._asdict())
     return trial
 
 
-def _step_cost(job: Search) -> float:
-    """MAdds of a mean step's forward passes, before anything is pruned."""
-    space, macro = job.net.space, config_lib.search_macro(job.config)
-    masks = job.method.masks(space.full(), 0)
-    count = len(jax.tree.leaves(masks)[0])
-    one = [[stage.active[step] for stage in masks] for step in range(count)]
-    madds = [cost.network_cost(space, macro, own).madds for own in one]
-    # A bi-level step has a batch of each half; of second order it goes back thrice.
-    batches = (1, 2, 4)[job.method.order]
-    return float(np.mean(madds)) * job.config.search.batch_size * batches
-
-
-def _training_cost(table: Table, config: ConfigDict, dataset) -> float:
-    """MAdds of the forward passes that trained one of the table's networks."""
-    images = len(dataset.train) + len(dataset.valid)
-    _, steps = retrain_steps(config, images)
-    return steps * config.retrain.batch_size * float(table.madds().mean())
-
-
-def _tau(table: Table, job: Search, dataset, workdir: Workdir) -> float:
-    networks = _networks(table, job)
+def _tau(
+    table: Table, job: Search, found: Architecture, dataset, workdir: Workdir
+) -> float:
+    networks, tabulated = _networks(table, job), table.facts["stage"]
     name = f"ranking, seed {job.config.seed}"
+    # Around the tabulated stage all have what the search trained to its end.
+    names = job.net.space.operators
+    full = list(job.net.space.full())
+    if job.method.prune:
+        full = [stage.kept(names) for stage in found.stages]
     kept = [
-        [stage.kept(job.net.space.operators) for stage in own.stages]
+        [*full[:tabulated], own.stages[tabulated].kept(names), *full[tabulated + 1 :]]
         for _, own in networks
     ]
     theirs = ranked.accuracies(job, dataset, workdir, kept, name)
     ours = [table.query(key).top1 for key, _ in networks]
-    return statistics.rank_correlation(theirs, ours)[0]
+    return statistics.kendall(theirs, ours)
 
 
 def _networks(table: Table, job: Search) -> Sequence[tuple[int, Architecture]]:

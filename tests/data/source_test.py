@@ -76,7 +76,7 @@ def test_grey_images_are_repeated_for_a_colour_network(config):
     assert colour["label"] == grey["label"]
 
 
-def test_images_are_resized_where_no_crop_needs_more(config):
+def test_images_are_resized_where_no_crop_needs_more(config, monkeypatch):
     """A padded crop is of the resized image, so that batches are the same bytes."""
     native = open_dataset(config).train
     config.image_size = 12
@@ -91,6 +91,11 @@ def test_images_are_resized_where_no_crop_needs_more(config):
         )
         assert np.array_equal(ours.image, theirs.image)
         assert np.array_equal(ours.draws, theirs.draws)
+    # As many bytes as they have then: the same object is kept.
+    monkeypatch.setattr("ifnas_jax.data.source._KEEP_BYTES", 5000 * 12 * 12)
+    assert (kept := open_dataset(config).train)[0] is kept[0]
+    config.image_size = 13
+    assert (read := open_dataset(config).train)[0] is not read[0]
     config.crop = "resized"
     assert open_dataset(config).train[0]["image"].shape == (28, 28, 1)
 
