@@ -34,8 +34,8 @@ STAGE = 1
 DATASET = "mnist5k"
 TEST_EPOCHS = (1, 2, 4)
 
-# Not settled: networks have to differ by more than their seeds do, and with this they
-# do not (docs/tabular.md has the pilot).
+# Not settled: networks have to differ by more than their seeds do, and on these digits
+# they do not (docs/tabular.md has the pilots).
 RECIPE = {
     "macro.width": 4,
     "dataset.image_size": 12,
