@@ -31,10 +31,9 @@ from ifnas_jax.testbed.config import space_config
 _CHUNK = 30
 # The stage that is tabulated, from 0: between two that are one node each.
 STAGE = 1
-DATASET = "mnist5k"
 TEST_EPOCHS = (1, 2, 4)
 
-# Not settled: networks have to differ by more than their seeds do, and on these digits
+# Not settled: networks have to differ by more than their seeds do, and on the digits
 # they do not (docs/tabular.md has the pilots).
 RECIPE = {
     "macro.width": 4,
@@ -46,6 +45,15 @@ RECIPE = {
     "retrain.final_epochs": 0,
     "retrain.auxiliary_weight": 0.0,
     "dtype": "float32",
+}
+# Of ten classes in colour: CIFAR-10.
+COLOUR = RECIPE | {
+    "macro.width": 8,
+    "dataset.image_size": 16,
+    "dataset.num_classes": 10,
+    "dataset.channels": 3,
+    "dataset.flip": True,
+    "retrain.learning_rate": 0.1,
 }
 
 
@@ -69,7 +77,8 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--out", default="", metavar="FILE.npz", help="the table, when all is trained")
     add("--part", default="1/1", metavar="K/N", help="run the K-th of N parts")
     add("--pilot", action="store_true", help="30 networks, and how far they differ")
-    add("--data-dir", default="", metavar="DIR", help="of TFDS")
+    add("--dataset", default="mnist5k", help="or cifar10, or folder, with ten classes")
+    add("--data-dir", default="", metavar="DIR", help="where it is, if not in TFDS'")
     arguments = parser.parse_args(argv)
     if arguments.seeds < 2:
         parser.error(
@@ -169,8 +178,8 @@ def _asked(arguments: argparse.Namespace) -> dict[str, Any]:
         "nodes": arguments.nodes,
         "num_precursors": arguments.num_precursors,
         "operators": list(OPERATORS),
-        "dataset": DATASET,
-        "recipe": RECIPE,
+        "dataset": arguments.dataset,
+        "recipe": RECIPE if arguments.dataset == "mnist5k" else COLOUR,
     }
 
 
@@ -181,7 +190,7 @@ def _facts(arguments: argparse.Namespace, told) -> dict[str, Any]:
     return {
         "command": f"python -m benchmarks.tabular --num-precursors="
         f"{arguments.num_precursors} --nodes={arguments.nodes} "
-        f"--seeds={arguments.seeds}",
+        f"--seeds={arguments.seeds} --dataset={arguments.dataset}",
         "seconds": sum(own["seconds"] for own in told),
         "versions": result.versions(),
         "devices": distributed.describe_devices(),
