@@ -6,7 +6,6 @@ import types
 
 import flax.linen as nn
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 from networks import random_architecture
@@ -29,7 +28,9 @@ COPIES = 32
 
 def init_of(network):
     macro = network.architecture.macro
-    image = jnp.zeros((1, macro.image_size, macro.image_size, macro.channels))
+    size = macro.image_size
+    # Not of JAX: it would be compiled by all workers at once, which read this file.
+    image = np.zeros((1, size, size, macro.channels), np.float32)
     return functools.partial(network.init, images=image, train=True)
 
 
