@@ -92,8 +92,12 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
 
 
 def _make(arguments: argparse.Namespace) -> None:
+    from ifnas_jax.data.source import open_dataset
+
     asked = _asked(arguments)
     config = space_config(asked, data_dir=arguments.data_dir)
+    dataset = open_dataset(config.dataset)
+    asked["contents"] = config.dataset.contents = dataset.contents
     space = config_lib.space(config)
     found = list(tabular.networks(space, config_lib.macro(config), STAGE))
     if arguments.pilot:
@@ -106,7 +110,7 @@ def _make(arguments: argparse.Namespace) -> None:
         storage.make_folder(os.path.dirname(storage.absolute(arguments.out)))
     told = []
     for number, chunk in enumerate(mine, start=1):
-        told.append(_train(config, chunk, seeds, arguments.workdir))
+        told.append(_train(config, dataset, chunk, seeds, arguments.workdir))
         print(f"tabular: chunk {number} of {len(mine)}", flush=True)
     if len(told) < len(chunks):
         return
@@ -117,7 +121,9 @@ def _make(arguments: argparse.Namespace) -> None:
         tabular.save(arguments.out, facts, found, top1, seeds, TEST_EPOCHS)
 
 
-def _train(config, chunk: Sequence[tuple[int, Architecture]], seeds, workdir: str):
+def _train(
+    config, dataset, chunk: Sequence[tuple[int, Architecture]], seeds, workdir: str
+):
     """Accuracies of a chunk, [networks, seeds, epochs]; trained if none are kept."""
     keys = [key for key, _ in chunk]
     # What is kept is of this config, these networks and these seeds.
@@ -129,14 +135,13 @@ def _train(config, chunk: Sequence[tuple[int, Architecture]], seeds, workdir: st
     if storage.exists(path):
         return files.read_json(path, {"top1": list, "keys": list})
     from ifnas_jax import train_networks
-    from ifnas_jax.data.source import open_dataset
 
     storage.make_folder(workdir)
     start = time.perf_counter()
     pairs = [(network, seed) for _, network in chunk for seed in seeds]
     rows = train_networks(
         [network for network, _ in pairs],
-        open_dataset(config.dataset),
+        dataset,
         config,
         seeds=[seed for _, seed in pairs],
         test_epochs=TEST_EPOCHS,

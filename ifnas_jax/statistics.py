@@ -191,7 +191,7 @@ def trend(groups: Sequence[Sequence[float]]) -> tuple[float, float]:
 
 def kendall(first: Sequence[float], second: Sequence[float]) -> float:
     """Kendall's τ-b of two measures of the same things; 0 if one tells none apart."""
-    if min(len(set(first)), len(set(second))) < 2:
+    if min(len(np.unique(first)), len(np.unique(second))) < 2:
         return 0.0
     return float(stats.kendalltau(first, second).statistic)
 
@@ -206,6 +206,6 @@ def rank_correlation(
     one, two = np.asarray(first, float), np.asarray(second, float)
     rng = np.random.default_rng(0)
     drawn = rng.integers(0, len(one), (2000, len(one)))
-    taus = [stats.kendalltau(one[own], two[own]).statistic for own in drawn]
-    low, high = np.nanquantile(taus, [LEVEL / 2, 1 - LEVEL / 2])
+    taus = [kendall(one[own], two[own]) for own in drawn]
+    low, high = np.quantile(taus, [LEVEL / 2, 1 - LEVEL / 2])
     return kendall(first, second), float(low), float(high)

@@ -8,8 +8,10 @@ import pytest
 from ifnas_jax import InputError, files, tabular
 from ifnas_jax import config as config_lib
 from ifnas_jax.architecture import from_kept
+from ifnas_jax.data.source import open_dataset
+from ifnas_jax.searching.make import make_search
 from ifnas_jax.testbed import __main__ as testbed
-from ifnas_jax.testbed import drawn_regret, search_config, space_config
+from ifnas_jax.testbed import drawn_regret, price, search_config, space_config
 
 FACTS = {
     "stage": 1,
@@ -92,8 +94,9 @@ def test_what_the_table_decides_is_not_a_users(table):
             search_config(table, {field: 3})
     with pytest.raises(InputError, match="madds is 1; the least network"):
         search_config(table, madds=1)
-    with pytest.raises(InputError, match="give madds in its place"):
+    with pytest.raises(InputError, match="give --madds in its place"):
         search_config(table, {"target_madds": 60_000})
+    assert search_config(table, {"lanes": "in_turn"}).lanes == "in_turn"
     with pytest.raises(InputError, match=r"how its networks were trained \('recipe'"):
         space_config({name: FACTS[name] for name in FACTS if name != "recipe"})
     assert search_config(table, {"search.batch_size": 7}).search.batch_size == 7
@@ -109,7 +112,7 @@ def test_methods_are_tried_and_what_is_done_is_kept(
     def run(method, *more):
         own = [*flags, f"--config.method={method}", *more]
         assert testbed.main(own) == 0, capsys.readouterr().err
-        (told,) = (tmp_path / "results").glob(f"testbed-{method}*.json")
+        (told,) = (tmp_path / "results").glob(f"testbed-{method}-*.json")
         return files.read_json(told)["trials"][method]
 
     trials = run("dnas", *quick)
@@ -142,9 +145,10 @@ def test_methods_are_tried_and_what_is_done_is_kept(
     # One that only draws, and costs nothing.
     for own in run("random"):
         assert (own["tau"], own["steps"], own["trainings"]) == (None, 0, 0)
-    page = (tmp_path / "results" / "testbed-random.md").read_text("utf-8")
-    assert "| random | 2 |" in page
+    (page,) = (tmp_path / "results").glob("testbed-random-*.md")
+    assert "| random | 2 |" in page.read_text("utf-8")
     capsys.readouterr()
+    folders = sorted(tmp_path.iterdir())
     # Between two costs, so that no draw comes near.
     below, above = max(itertools.pairwise(np.unique(table.madds())), key=np.ptp)
     unmet = f"--madds={(below + above) // 2}"
@@ -157,3 +161,33 @@ def test_methods_are_tried_and_what_is_done_is_kept(
     ):
         assert testbed.main([*flags, *more]) == 2
         assert words in capsys.readouterr().err
+    assert sorted(tmp_path.iterdir()) == folders  # All of it before anything ran.
+
+
+@pytest.mark.parametrize(("method", "batches"), [("darts", 2), ("ifnas", 1)])
+def test_a_search_is_priced_by_what_its_steps_activate(
+    table, digits_dir, method, batches
+):
+    fields = {**QUICK, "method": method}
+    config = search_config(table, fields, data_dir=str(digits_dir))
+    dataset = open_dataset(config.dataset)
+    job = make_search(config, dataset)
+    space, macro = job.net.space, config_lib.search_macro(config)
+
+    def madds(*nodes):
+        """Of a stage whose nodes but these have their direct input only."""
+        kept = [own.copy() for own in space.full()]
+        for node in {1, 2} - {*nodes}:
+            kept[FACTS["stage"]][node - 1, 1:] = False
+        return from_kept(space, kept, macro).cost().madds
+
+    steps, loop = job.schedule.total, [madds(1, 2)]
+    if method == "ifnas":  # Of two groups, with one node each.
+        loop += [madds(1), madds(2)]
+    expected = 0
+    for number in range(steps):
+        times = batches if number >= job.schedule.beta else 1
+        expected += times * 16 * loop[number % len(loop)]
+    trained = 40 * 50 * np.mean([row.madds for row in table.rows()])
+    found = price.trainings(table, job, dataset, steps)
+    assert found == pytest.approx(expected / trained)

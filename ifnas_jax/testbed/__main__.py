@@ -8,17 +8,19 @@ what it found is from the best network that costs no more: its regret. Beside it
 the regret of a random search that trains as many networks as the search could have
 paid.
 
-All methods, or the one that --config.method names; any field can be set so. What is
-done is not repeated; one method stands beside the others that are done. Tables are
-printed, and written as Markdown, CSV, LaTeX and JSON, with a figure, to DIR/results/.
+All methods, or the one that --config.method names; fields of the search can be set so.
+What is done is not repeated; one method stands beside the others that are done. Tables
+are printed, and written as Markdown, CSV, LaTeX and JSON, with a figure, to
+DIR/results/.
 """
 
 import argparse
-import contextlib
+import json
 import os
 import shlex
 import signal
 import sys
+import zlib
 from collections.abc import Mapping, Sequence
 
 from ifnas_jax import command, storage, tabular
@@ -29,7 +31,7 @@ from ifnas_jax.experiments.drawing import strip_figure
 from ifnas_jax.experiments.tables import Table, number, spread
 from ifnas_jax.methods import METHODS
 from ifnas_jax.testbed.config import search_config
-from ifnas_jax.testbed.trials import Trial, known_trials, try_method
+from ifnas_jax.testbed.trials import Trial, checked, known_trials, try_method
 
 _FLAG = "--config."
 
@@ -75,7 +77,7 @@ def _try(arguments: argparse.Namespace, fields: Mapping[str, str], words) -> int
     one, seeds, madds = fields.get("method"), arguments.seeds, arguments.madds
     chosen = [one] if one else list(METHODS)
     for method in chosen:  # All are refused before the first one runs.
-        search_config(table, {**fields, "method": method}, madds)
+        checked(table, {**fields, "method": method}, seeds, madds, arguments.data_dir)
     trials: dict[str, list[Trial]] = {}
     for place, method in enumerate(chosen, start=1):
         print(f"testbed: {method}, {place} of {len(chosen)}", flush=True)
@@ -95,8 +97,10 @@ def _try(arguments: argparse.Namespace, fields: Mapping[str, str], words) -> int
     rows = {name: [own._asdict() for own in found] for name, found in trials.items()}
     raw = {"about": lines, "trials": rows}
     folder = os.path.join(workdir, "results")
-    asked = [one.replace(":", "."), *sorted(fields.keys() - {"method"})] if one else []
-    name = "-".join(["testbed", *asked, *([str(madds)] if madds else [])])
+    # Other fields, seeds, targets or tables write other files.
+    asked = [table.sha256, seeds, madds, sorted(fields.items())]
+    digest = zlib.crc32(json.dumps(asked).encode())
+    name = f"testbed-{one.replace(':', '.') if one else 'all'}-{digest:08x}"
     figures = {name: _figure(trials)}
     written = outputs.write(folder, name, shown, figures, lines, raw)
     print("\n" + "\n".join(["written:", *(f"  {path}" for path in written)]))
@@ -107,11 +111,14 @@ def _others(table, one: str, workdir: str, seeds: int, madds: int | None):
     """What is known of the other methods."""
     trials = {}
     for method in METHODS:
-        # What can't be tried in this space has not been.
-        with contextlib.suppress(InputError):
-            found = known_trials(table, {"method": method}, workdir, seeds, madds)
-            if found and method != one:
-                trials[method] = found
+        fields = {"method": method}
+        try:
+            search_config(table, fields, madds)
+        except InputError:
+            continue  # It can't be tried in this space, so it has not been.
+        found = known_trials(table, fields, workdir, seeds, madds)
+        if found and method != one:
+            trials[method] = found
     return trials
 
 

@@ -50,8 +50,8 @@ def space_config(
     """The config of a table's networks: space, sizes, data and recipe.
 
     Args:
-      facts: "num_precursors", "nodes", "stage", "operators", "dataset" and "recipe", as
-        `Table.facts`.
+      facts: "num_precursors", "nodes", "stage" (0 to 2), "operators", "dataset" and
+        "recipe", as `Table.facts`.
       fields: values of other fields by their whole names, as {"method": "darts"}.
       data_dir: where the data set is, if not in TFDS' folder.
 
@@ -66,6 +66,10 @@ def space_config(
             f"the table does not say how its networks were trained ({error}); take one "
             "that benchmarks.tabular has made."
         ) from error
+    if not 0 <= facts["stage"] < 3:
+        raise InputError(
+            f"the table's stage is {facts['stage']}; there are 0, 1 and 2."
+        )
     nodes = [1, 1, 1]
     nodes[facts["stage"]] = facts["nodes"]
     decided = {
@@ -75,7 +79,7 @@ def space_config(
         **facts["recipe"],
     }
     for field in fields or {}:
-        if field.startswith(_TABLES):
+        if field in decided or field.startswith(_TABLES):
             raise InputError(f"{field} is what the table decides; leave it out.")
     config = library.load_config(f"lchain4:{facts['dataset']}", fields)
     config.update_from_flattened_dict(decided)
@@ -106,8 +110,8 @@ def search_config(
     for field in fields:
         if field in _ARGUMENTS:
             raise InputError(
-                f"{field} is a config's field, but one config is made for each search; "
-                f"give {_ARGUMENTS[field]} in its place."
+                f"{field} is the same for all that is tried; give "
+                f"--{_ARGUMENTS[field]} in its place."
             )
     if "jobs" in fields:
         raise InputError("jobs is ('search',) here; leave it out.")
@@ -121,6 +125,6 @@ def search_config(
             f"madds is {madds:,}; the least network of the table has "
             f"{int(costs.min()):,}."
         )
-    config.jobs = ("search",)
+    config.jobs, config.seeds = ("search",), 2  # or more
     validate(config)
     return config

@@ -14,8 +14,9 @@ from ifnas_jax.methods.schedule import retrain_steps
 from ifnas_jax.searching.step import Search
 from ifnas_jax.tabular import Table
 
-# Batches that a step takes, by the order of the method: a bi-level step has one of each
-# half of the data, and of second order goes through the network twice as often.
+# Batches that a step takes when the gates move, by the order of the method: a bi-level
+# step has one of each half of the data, and of second order goes through the network
+# twice as often.
 _BATCHES = (1, 2, 4)
 # Of a training step's passes, forward, and backward twice as dear.
 _FORWARD = 1 / 3
@@ -30,31 +31,34 @@ def trainings(table: Table, job: Search, dataset: Dataset, steps: int) -> float:
       dataset: that it searched on.
       steps: that it took.
     """
-    fields, cost_of_image = job.config, _step_costs(job, steps)
-    searched = cost_of_image.sum() * fields.search.batch_size
-    searched *= _BATCHES[job.method.order]
-    if job.method.draw and steps:
-        images = fields.random.candidates * len(dataset.valid)
-        searched += _FORWARD * images * cost_of_image.mean()
+    if not steps:
+        return 0.0
+    costs, fields = _step_costs(job, steps), job.config
+    learning = np.arange(steps) >= job.schedule.beta
+    batches = np.where(learning, _BATCHES[job.method.order], 1)
+    size = fields.search.batch_size
+    searched = size * (batches * costs).sum()
+    if job.method.draw:
+        # In full batches.
+        images = fields.random.candidates * (len(dataset.valid) // size) * size
+        searched += _FORWARD * images * costs.mean()
     return float(searched / _training_cost(table, fields, dataset))
 
 
 def _step_costs(job: Search, steps: int) -> np.ndarray:
     """MAdds of an image in each step, [steps]."""
-    space, schedule = job.net.space, job.schedule
-    macro, full, found = config_lib.search_macro(job.config), space.full(), []
-    # Only what is drawn differs from loop to loop.
-    every = -(-steps // schedule.loop) if job.method.draw else min(steps, 1)
-    loops = [_loop_costs(job, space, macro, full, loop) for loop in range(every)]
-    for step in range(steps):
-        own = loops[step // schedule.loop % len(loops)]
-        found.append(own[int(schedule.mask(step))])
+    schedule = job.schedule
+    loops = [_loop_costs(job, loop) for loop in range(-(-steps // schedule.loop))]
+    found = [
+        loops[step // schedule.loop][int(schedule.mask(step))] for step in range(steps)
+    ]
     return np.array(found, float)
 
 
-def _loop_costs(job: Search, space, macro, full, loop: int) -> list[int]:
+def _loop_costs(job: Search, loop: int) -> list[int]:
     """Of each of a loop's masks."""
-    masks = job.method.masks(full, loop)
+    space, macro = job.net.space, config_lib.search_macro(job.config)
+    masks = job.method.masks(space.full(), loop)
     return [
         cost.network_cost(space, macro, [stage.active[n] for stage in masks]).madds
         for n in range(len(masks[0].active))

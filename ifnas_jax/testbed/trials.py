@@ -12,9 +12,11 @@ from ml_collections import ConfigDict
 from ifnas_jax import config as config_lib
 from ifnas_jax import files, jobs, library, statistics, storage, tabular
 from ifnas_jax.architecture import Architecture
+from ifnas_jax.data.source import Dataset
 from ifnas_jax.errors import FAILURES, InputError
 from ifnas_jax.retraining.trained import load_found
 from ifnas_jax.run.workdir import Workdir
+from ifnas_jax.runtime import devices
 from ifnas_jax.searching import make, ranked, step
 from ifnas_jax.searching.step import Search
 from ifnas_jax.tabular import Table
@@ -94,20 +96,13 @@ def try_method(
       A trial for each seed, without those whose search failed.
 
     Raises:
-      InputError: a field, the workdir or the target can't be used, or no seed's draws
-        meet it.
+      InputError: a field, the workdir or the target can't be used, or a seed's draws
+        don't meet it.
       StorageError, OSError: the workdir or the data can't be used any more.
       PreemptedError: SIGTERM came, and everything is saved.
     """
-    config = search_config(table, fields, madds, data_dir)
-    if seeds < 2:
-        raise InputError(f"seeds is {seeds}; give 2 or more, since one says nothing.")
-    config.seeds = seeds
+    config, dataset = checked(table, fields, seeds, madds, data_dir)
     place = _place(config, storage.named("workdir", os.fspath(workdir)))
-    dataset = jobs.open_data(config, resumed=False)
-    config.dataset.num_classes = dataset.num_classes
-    if make.make_search(config, dataset).method.trains:
-        step.validation_batches(config, dataset)  # Refused before, not after.
     try:
         library.run_undisturbed(config, place.path)
     except FAILURES:
@@ -117,6 +112,48 @@ def try_method(
     found = [(own, place.of_seed(own.seed)) for own in config_lib.of_seeds(config)]
     judge = functools.partial(_judge, table, dataset)
     return [judge(own, at) for own, at in found if storage.exists(at.result)]
+
+
+def checked(
+    table: Table,
+    fields: Mapping[str, Any],
+    seeds: int,
+    madds: int | None,
+    data_dir: str,
+) -> tuple[ConfigDict, Dataset]:
+    """The config of all seeds and its data, if nothing will refuse them later.
+
+    Args:
+      table: as `try_method`, and so all others.
+      fields: of the config.
+      seeds: how many.
+      madds: the target.
+      data_dir: of the data set.
+
+    Raises:
+      InputError: as `try_method`.
+    """
+    if seeds < 2:
+        raise InputError(f"seeds is {seeds}; give 2 or more, since one says nothing.")
+    config = search_config(table, fields, madds, data_dir)
+    devices.check()
+    config.seeds = seeds
+    dataset = jobs.open_data(config, resumed=False)
+    if table.facts.get("contents", dataset.contents) != dataset.contents:
+        raise InputError(
+            f"the table is of {table.facts['contents']!r}, but the data is "
+            f"{dataset.contents!r}; name that with --data-dir."
+        )
+    config.dataset.num_classes = dataset.num_classes
+    for own in config_lib.of_seeds(config):
+        config_lib.resolve(own, None)
+        job = make.make_search(own, dataset)
+        make.check(job, dataset)
+        if not job.method.draw:
+            break  # All others are alike.
+    if job.method.trains:
+        step.validation_batches(config, dataset)
+    return config, dataset
 
 
 def known_trials(
@@ -134,6 +171,9 @@ def known_trials(
       workdir: of the searches.
       seeds: how many.
       madds: the target.
+
+    Raises:
+      InputError: as `search_config`; or the file of one is damaged.
     """
     config = search_config(table, fields, madds)
     place = _place(config, storage.named("workdir", os.fspath(workdir)))
