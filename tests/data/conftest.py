@@ -85,7 +85,7 @@ def folder(once):
 def open_folder(make_config):
     from ifnas_jax.data.source import open_dataset
 
-    def open_folder(path):
-        return open_dataset(make_config(path, name="folder", channels=3))
+    def open_folder(path, **changes):
+        return open_dataset(make_config(path, name="folder", channels=3, **changes))
 
     return open_folder

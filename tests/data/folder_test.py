@@ -20,7 +20,7 @@ def pixels(image):
 
 
 def test_every_image_has_its_pixels_and_its_class(folder, open_folder):
-    dataset = open_folder(folder)
+    dataset = open_folder(folder, crop="resized")  # A padded crop has them resized.
     assert (dataset.num_classes, len(dataset.test)) == (2, 3)
     for parts, split in (
         ((dataset.train, dataset.valid), "train"),
