@@ -157,7 +157,7 @@ def test_every_command_ends_so():
         if "__main__" in text and path != one_name:
             found += 1
             assert "\n    sys.exit(command.run(" in text, path
-    assert found == 10
+    assert found == 11
     # It runs each of them so.
     assert "\n    return command.run(" in one_name.read_text("utf-8")
 
