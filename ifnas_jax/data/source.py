@@ -78,11 +78,7 @@ def open_dataset(config: ml_collections.ConfigDict, prepare: bool = True) -> Dat
     feature = builder.info.features["label"]
     classes = np.array([feature.str2int(name) for name in names]) if names else None
     num_classes = len(names) or feature.num_classes
-    if config.get("num_classes", 0) not in (0, None, num_classes):
-        raise InputError(
-            f"dataset.num_classes is {config.num_classes}, but '{config.name}' has "
-            f"{num_classes} classes: set it to that."
-        )
+    _check_num_classes(config, num_classes)
     test = test_split(builder, config.get("test_split", ""))
     splits = {"train": "train", "valid": "train", "test": test}
     records = {name: open_records(builder, name) for name in sorted({*splits.values()})}
@@ -124,6 +120,14 @@ def _labels(config: ml_collections.ConfigDict, names: Sequence[str]) -> tuple[st
             f"{labels!r}: leave it out, since it is filled in."
         )
     return labels
+
+
+def _check_num_classes(config: ml_collections.ConfigDict, found: int) -> None:
+    if config.get("num_classes", 0) not in (0, None, found):
+        raise InputError(
+            f"dataset.num_classes is {config.num_classes}, but '{config.name}' has "
+            f"{found} classes: set it to that."
+        )
 
 
 def _check_contents(

@@ -31,7 +31,7 @@ from ifnas_jax.experiments.drawing import strip_figure
 from ifnas_jax.experiments.tables import Table, number, spread
 from ifnas_jax.methods import METHODS
 from ifnas_jax.testbed.config import search_config
-from ifnas_jax.testbed.trials import Trial, checked, known_trials, try_method
+from ifnas_jax.testbed.trials import Trial, checked, known_trials, search_and_judge
 
 _FLAG = "--config."
 
@@ -44,8 +44,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return _try(arguments, fields, words)
     except PreemptedError:
-        words = "stopped by SIGTERM; the same command goes on from here."
-        print(f"testbed: {words}", file=sys.stderr)
+        told = "stopped by SIGTERM; the same command goes on from here."
+        print(f"testbed: {told}", file=sys.stderr)
         return 75
     except command.ERRORS as error:
         return command.failed("testbed", error, arguments.workdir)
@@ -76,19 +76,17 @@ def _try(arguments: argparse.Namespace, fields: Mapping[str, str], words) -> int
     workdir = storage.named("--workdir", arguments.workdir)
     one, seeds, madds = fields.get("method"), arguments.seeds, arguments.madds
     chosen = [one] if one else list(METHODS)
-    for method in chosen:  # All are refused before the first one runs.
-        checked(table, {**fields, "method": method}, seeds, madds, arguments.data_dir)
+    # All are refused before the first one runs.
+    ready = {
+        method: checked(
+            table, {**fields, "method": method}, seeds, madds, arguments.data_dir
+        )
+        for method in chosen
+    }
     trials: dict[str, list[Trial]] = {}
     for place, method in enumerate(chosen, start=1):
         print(f"testbed: {method}, {place} of {len(chosen)}", flush=True)
-        trials[method] = try_method(
-            table,
-            {**fields, "method": method},
-            workdir,
-            seeds,
-            madds,
-            arguments.data_dir,
-        )
+        trials[method] = search_and_judge(table, *ready.pop(method), workdir)
     lines = _about(table, trials, seeds, words)
     if one:
         trials |= _others(table, one, workdir, seeds, madds)
@@ -111,12 +109,11 @@ def _others(table, one: str, workdir: str, seeds: int, madds: int | None):
     """What is known of the other methods."""
     trials = {}
     for method in METHODS:
-        fields = {"method": method}
         try:
-            search_config(table, fields, madds)
+            config = search_config(table, {"method": method}, madds)
         except InputError:
             continue  # It can't be tried in this space, so it has not been.
-        found = known_trials(table, fields, workdir, seeds, madds)
+        found = known_trials(table, config, workdir, seeds)
         if found and method != one:
             trials[method] = found
     return trials

@@ -101,7 +101,15 @@ def try_method(
       StorageError, OSError: the workdir or the data can't be used any more.
       PreemptedError: SIGTERM came, and everything is saved.
     """
-    config, dataset = checked(table, fields, seeds, madds, data_dir)
+    return search_and_judge(
+        table, *checked(table, fields, seeds, madds, data_dir), workdir
+    )
+
+
+def search_and_judge(
+    table: Table, config: ConfigDict, dataset: Dataset, workdir: str | os.PathLike
+) -> list[Trial]:
+    """As `try_method`, with what `checked` has returned."""
     place = _place(config, storage.named("workdir", os.fspath(workdir)))
     try:
         library.run_undisturbed(config, place.path)
@@ -157,25 +165,19 @@ def checked(
 
 
 def known_trials(
-    table: Table,
-    fields: Mapping[str, Any],
-    workdir: str | os.PathLike,
-    seeds: int = 5,
-    madds: int | None = None,
+    table: Table, config: ConfigDict, workdir: str | os.PathLike, seeds: int
 ) -> list[Trial]:
-    """Those that `try_method` has made of the same; nothing is run.
+    """Those that `try_method` has made of a config; nothing is run.
 
     Args:
-      table: as `try_method`, and so all others.
-      fields: of the config.
+      table: as `try_method`.
+      config: of `search_config`.
       workdir: of the searches.
       seeds: how many.
-      madds: the target.
 
     Raises:
-      InputError: as `search_config`; or the file of one is damaged.
+      InputError: the file of one is damaged.
     """
-    config = search_config(table, fields, madds)
     place = _place(config, storage.named("workdir", os.fspath(workdir)))
     kept = [place.of_seed(seed).trial(table.sha256) for seed in range(seeds)]
     return [_read(path) for path in kept if storage.exists(path)]
