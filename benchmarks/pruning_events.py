@@ -74,6 +74,10 @@ class Watched:
                     "step": int(self._state.step),
                     "edges_before": _edges(kept),
                     "edges_after": _edges(after),
+                    "removed": [
+                        f"{r.stage}: {r.src}-{r.dst} {r.op}, {r.reason} {r.gate}"
+                        for r in removals
+                    ],
                     "accuracy_before": self._accuracy(kept),
                     "accuracy_after": self._accuracy(after),
                 }

@@ -103,6 +103,9 @@ def _relaxation() -> ConfigDict:
     """How logits become weights."""
     relaxation = ConfigDict()
     relaxation.node_scale = "unit"  # a node's inputs weigh 1 in all; or "official"
+    # What multiplies the operators of a backbone edge that a node outside the group
+    # takes: the same constant; or gates, its own, which stand still meanwhile.
+    relaxation.backbone = "constant"
     relaxation.init_scale = 1e-5  # standard deviation of the first logits
     return relaxation
 

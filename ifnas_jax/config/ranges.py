@@ -25,6 +25,7 @@ CHOICES = {
     "dataset.crop": ("pad", "resized"),
     "dataset.on_unreadable": ("stop", "skip"),
     "penalty.schedule": ("paced", "adaptive", "linear"),
+    "relaxation.backbone": ("constant", "gates"),
     "relaxation.node_scale": ("unit", "official"),
     "search.skipping": ("auto", "loops", "nodes"),
     "sampling.groups": ("modulo", "random", "adjacent", "matched"),

@@ -83,7 +83,7 @@ class Setting:
 
 
 # Fields that came after the first published cells, none of which they would change.
-_SINCE = ("search.most_removed", "retrain.weights")
+_SINCE = ("search.most_removed", "retrain.weights", "relaxation.backbone")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -57,7 +57,9 @@ _IFNAS = Traits(
 )
 
 METHODS = {
-    "ifnas": _IFNAS._replace(samples=True),
+    "ifnas": _IFNAS._replace(
+        samples=True, reads=(*_IFNAS.reads, "relaxation.backbone")
+    ),
     "dnas": _IFNAS,
     "goldnas": Traits(("prune", "keep1", "keep2"), ("goldnas", *_SGD)),
     "darts": Traits(_ALL, ("darts", "bilevel")),

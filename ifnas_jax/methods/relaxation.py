@@ -2,7 +2,9 @@
 
 Node n in an active group computes x_n = Σ_l Σ_o w · o(x_{n-l}), w = g_{n,l,o} / Z_n; a
 node outside it takes its backbone edge with constant weight. What g is, is the
-method's: g(β)·g(α) with independent sigmoid gates in the paper (`sigmoid_logs`).
+method's: g(β)·g(α) with independent sigmoid gates in the paper (`sigmoid_logs`). With
+`relaxation.backbone` "gates" a node outside the group weighs that edge's operators by
+their gates too, without gradient, so that one fades everywhere before it is removed.
 """
 
 import functools
@@ -51,6 +53,7 @@ def stage_weights(
     gated: jax.Array,
     num_inputs: np.ndarray,
     node_scale: str,
+    backbone: str = "constant",
 ) -> jax.Array:
     """What multiplies each operator's output in one stage.
 
@@ -65,13 +68,15 @@ def stage_weights(
       gated: bool [N].
       num_inputs: unpruned edges of each node, [N].
       node_scale: "unit" or "official".
+      backbone: what nodes that are not gated take: "constant", 1 / Z_n for each
+        operator; "gates", g / Z_n without gradient.
 
     Returns:
       [N, L, O], zero at inactive pairs.
     """
     if node_scale == "official":
         scale = jnp.asarray(num_inputs / 2, logs.dtype)
-        constant = 1 / scale
+        rest = 1 / scale
         gates = jnp.where(active, jnp.exp(logs), 0.0)
     else:
         # In units of the node's largest: nothing holds up the gates of a last edge,
@@ -84,20 +89,29 @@ def stage_weights(
         total = jax.lax.stop_gradient(per_edge.sum(axis=1))
         # A deleted node has no input; its zero weights must not become NaN.
         scale = jnp.where(total > 0, total, 1.0)
-        constant = jnp.ones_like(scale)
-    weights = jnp.where(
-        gated[:, None, None], gates / scale[:, None, None], constant[:, None, None]
-    )
-    return jnp.where(active, weights, 0.0)
+        rest = jnp.ones_like(scale)
+    weights, rest = gates / scale[:, None, None], rest[:, None, None]
+    if backbone == "gates":
+        rest = jax.lax.stop_gradient(weights)
+    return jnp.where(active, jnp.where(gated[:, None, None], weights, rest), 0.0)
 
 
 def weights(
-    logs: Sequence[jax.Array], masks: Masks, space: Space, node_scale: str
+    logs: Sequence[jax.Array],
+    masks: Masks,
+    space: Space,
+    node_scale: str,
+    backbone: str = "constant",
 ) -> list[jax.Array]:
     """`stage_weights` of every stage, from ln g of every stage."""
     return [
         stage_weights(
-            own, stage.active, stage.gated, graph.valid().sum(axis=1), node_scale
+            own,
+            stage.active,
+            stage.gated,
+            graph.valid().sum(axis=1),
+            node_scale,
+            backbone,
         )
         for own, stage, graph in zip(logs, masks, space.stages, strict=True)
     ]
@@ -116,8 +130,8 @@ def sigmoid_logs(arch: Arch) -> list[jax.Array]:
 
 def sigmoid_weights(config: ConfigDict, space: Space) -> Callable:
     """`weights` of independent sigmoid gates, as a `Method` has it: (arch, masks)."""
-    scale = config.relaxation.node_scale
-    return lambda arch, masks: weights(sigmoid_logs(arch), masks, space, scale)
+    own = config.relaxation.node_scale, config.relaxation.backbone
+    return lambda arch, masks: weights(sigmoid_logs(arch), masks, space, *own)
 
 
 def softmax_logs(logits: jax.Array, active: jax.Array) -> jax.Array:

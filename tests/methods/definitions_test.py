@@ -17,13 +17,13 @@ TRAINED = [name for name in METHODS if name != "random"]
 MU = np.array([0.3, 0.7], np.float32)
 
 
-def make(name, space="lchain", node_scale="unit"):
+def make(name, space="lchain", node_scale="unit", backbone="constant"):
     config = config_lib.default("mnist5k")
     config.method = name
     config.space.update(name=space, **SPACES[space])
     if space == "darts":
         config.macro.update(cells=3, search_cells=3)
-    config.relaxation.node_scale = node_scale
+    config.relaxation.update(node_scale=node_scale, backbone=backbone)
     config.target_madds = 3_000_000
     config_lib.resolve(config, None)
     graph = config_lib.space(config)
@@ -82,7 +82,7 @@ def slow_gate(name, arch, s, on, row, column, op):
     return gate
 
 
-def slow_weights(name, arch, masks, space, node_scale):
+def slow_weights(name, arch, masks, space, node_scale, backbone):
     result = []
     for s, (graph, mask) in enumerate(zip(space.stages, masks, strict=True)):
         on, weights = mask.active, np.zeros(mask.active.shape)
@@ -98,7 +98,8 @@ def slow_weights(name, arch, masks, space, node_scale):
             scale = unit if node_scale == "unit" else inputs / 2
             constant = 1 if node_scale == "unit" else 2 / inputs
             for (column, op), gate in gates.items():
-                weight = gate / scale if mask.gated[row] else constant
+                gated = mask.gated[row] or backbone == "gates"
+                weight = gate / scale if gated else constant
                 weights[row, column, op] = weight
         result.append(weights)
     return result
@@ -146,16 +147,18 @@ def definition_of(name, arch, masks):
 CASES = [(name, space) for name in TRAINED for space in SPACES]
 
 
-@pytest.mark.parametrize("node_scale", ["unit", "official"])
+@pytest.mark.parametrize(
+    "relaxed", [("unit", "constant"), ("official", "constant"), ("unit", "gates")]
+)
 @pytest.mark.parametrize(("name", "space"), CASES)
-def test_weights_and_penalty_are_those_of_the_definition(name, space, node_scale):
-    method, graph = make(name, space, node_scale)
+def test_weights_and_penalty_are_those_of_the_definition(name, space, relaxed):
+    method, graph = make(name, space, *relaxed)
     weights, penalty = jax.jit(method.weights), jax.jit(method.penalty)
     for seed in range(3):
         arch, kept = random_logits(method, seed), random_kept(graph, seed)
         for step in (1, 2):
             masks = one_step(method, kept, step)
-            expected = slow_weights(name, arch, masks, graph, node_scale)
+            expected = slow_weights(name, arch, masks, graph, *relaxed)
             for ours, theirs in zip(weights(arch, masks), expected, strict=True):
                 np.testing.assert_allclose(ours, theirs, rtol=2e-5, atol=1e-6)
             found = penalty(arch, masks, MU)

@@ -14,11 +14,13 @@ NODES, PRECURSORS, OPERATORS = 6, 3, 2
 NUM_INPUTS = np.minimum(np.arange(1, NODES + 1), PRECURSORS)
 
 
-@functools.partial(jax.jit, static_argnums=4)
-def stage_weights(beta, alpha, active, gated, node_scale):
+@functools.partial(jax.jit, static_argnums=(4, 5))
+def stage_weights(beta, alpha, active, gated, node_scale, backbone="constant"):
     (logs,) = relaxation.sigmoid_logs({"beta": (beta,), "alpha": (alpha,)})
     num_inputs = NUM_INPUTS[: len(beta)]
-    return relaxation.stage_weights(logs, active, gated, num_inputs, node_scale)
+    return relaxation.stage_weights(
+        logs, active, gated, num_inputs, node_scale, backbone
+    )
 
 
 init = jax.jit(relaxation.init, static_argnums=1)
@@ -76,6 +78,43 @@ def test_weights_are_those_of_the_definition(seed, node_scale):
     np.testing.assert_allclose(
         found, slow_weights(*arguments, node_scale), rtol=1e-5, atol=1e-7
     )
+
+
+@pytest.mark.parametrize("node_scale", ["unit", "official"])
+def test_a_backbone_by_its_gates_is_as_in_the_group_and_learns_nothing(node_scale):
+    beta, alpha, active, gated = random_stage(1)
+    assert not gated.all()
+    found = stage_weights(beta, alpha, active, gated, node_scale, "gates")
+    everywhere = np.ones_like(gated)
+    expected = slow_weights(beta, alpha, active, everywhere, node_scale)
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-7)
+    # The same gradient as with constant weights: that of the gated nodes.
+    jacobian = jax.jit(
+        jax.jacobian(stage_weights, argnums=(0, 1)), static_argnums=(4, 5)
+    )
+    for own, constant in zip(
+        jacobian(beta, alpha, active, gated, node_scale, "gates"),
+        jacobian(beta, alpha, active, gated, node_scale, "constant"),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(own, constant)
+
+
+def test_the_backbone_changes_little_when_a_closed_operator_goes():
+    """With constant weights half of what the node sums up would go at once."""
+    beta, alpha = jnp.zeros((1, 1)), jnp.array([[[2.0, -5.0]]])
+    both, one = jnp.ones((1, 1, 2), bool), jnp.array([[[True, False]]])
+    outside = jnp.array([False])
+
+    def change(backbone):
+        before, after = (
+            stage_weights(beta, alpha, active, outside, "unit", backbone)
+            for active in (both, one)
+        )
+        return np.abs(before / before.sum() - after / after.sum()).sum()
+
+    assert change("gates") < 0.02
+    assert change("constant") == 1.0
 
 
 @pytest.mark.parametrize("seed", range(4))
