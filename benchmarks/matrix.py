@@ -41,7 +41,7 @@ TINY = {
     "macro.width": 4,
     "macro.search_width": 4,
     "sampling.period": 2,
-    "relaxation.backbone": "constant",
+    "relaxation.backbone": "constant",  # the default of other data sets
     "search.batch_size": 16,
     "search.weights_epochs": 0.06,
     "search.beta_epochs": 0.03,

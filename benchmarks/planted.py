@@ -52,7 +52,7 @@ FIELDS = {
     "dataset.image_size": 4,
     "dataset.num_classes": HALF,
     "dataset.padding": 0,
-    "relaxation.backbone": "constant",
+    "relaxation.backbone": "constant",  # the default of other data sets
     "search.weight_decay": 0.0,
     "search.valid_every": 0,
     "search.checkpoint_every": 1000,

@@ -133,6 +133,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments, overrides = parser.parse_known_args(argv)
     facts = {"config": arguments.config, "overrides": overrides, "images": IMAGES}
     try:
+        # Presets change: rows of another backbone are none of these.
+        own = load_config(arguments.config, overrides).relaxation.to_dict()
+        facts["relaxation"] = own
         rows = _kept(arguments.json, facts)
         for seed in range(arguments.seeds):
             if any(row["seed"] == seed for row in rows):

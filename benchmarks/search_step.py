@@ -71,7 +71,7 @@ def make_search(*setting):
     with config.unlocked():
         config.dataset.image_size, config.dtype = pixels, dtype
         config.sampling.modulus = 0
-        config.relaxation.backbone = "constant"
+        config.relaxation.backbone = "constant"  # as the counterpart has it
         config.space.update(num_precursors=num_precursors, nodes=nodes)
         config.macro.search_width = width
         config.search.batch_size = batch

@@ -171,7 +171,10 @@ class Counterpart:
         return nodes[-1]
 
     def _node_weights(self, index: int, mask: Any) -> torch.Tensor:
-        """Gates over their nodes' totals, `node_scale` "unit"."""
+        """Gates over their nodes' totals, and 1 outside the group.
+
+        That is `node_scale` "unit" and `backbone` "constant".
+        """
         _, active, gated = mask
         gates = torch.sigmoid(self.arch["beta"][index])[:, :, None] * torch.sigmoid(
             self.arch["alpha"][index]

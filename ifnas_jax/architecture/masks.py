@@ -21,8 +21,8 @@ class StageMasks(NamedTuple):
 
     Attributes:
       active: bool [N, L, operators], pairs that are computed and trained.
-      gated: bool [N], nodes whose inputs are weighted by their gates; the others
-        take their backbone edge with constant weight.
+      gated: bool [N], nodes of the group, whose inputs are weighted by their gates;
+        the others take their backbone edge (`methods/relaxation.py` says how).
       learned: bool [N], nodes whose architecture parameters move.
     """
 

@@ -103,8 +103,8 @@ def _relaxation() -> ConfigDict:
     """How logits become weights."""
     relaxation = ConfigDict()
     relaxation.node_scale = "unit"  # a node's inputs weigh 1 in all; or "official"
-    # What multiplies the operators of a backbone edge that a node outside the group
-    # takes: the same constant; or gates, its own, which stand still meanwhile.
+    # How the operators of a backbone edge weigh outside the group: constant, all the
+    # same; gates, as their gates say, which stand still there.
     relaxation.backbone = "constant"
     relaxation.init_scale = 1e-5  # standard deviation of the first logits
     return relaxation

@@ -31,7 +31,7 @@ class Traits(NamedTuple):
       reads: fields of the config that it reads and not all methods do, by name or by
         group.
       samples: whether it trains groups in turn, and so reads `sampling.groups` and what
-        belongs to it.
+        belongs to it, and `relaxation.backbone`.
       draws: whether it draws the architectures that it trains or returns.
       regularized: whether its penalty follows `penalty.schedule`.
       fields: of a method of one's own: names and defaults of a group of the config,
@@ -57,9 +57,7 @@ _IFNAS = Traits(
 )
 
 METHODS = {
-    "ifnas": _IFNAS._replace(
-        samples=True, reads=(*_IFNAS.reads, "relaxation.backbone")
-    ),
+    "ifnas": _IFNAS._replace(samples=True),
     "dnas": _IFNAS,
     "goldnas": Traits(("prune", "keep1", "keep2"), ("goldnas", *_SGD)),
     "darts": Traits(_ALL, ("darts", "bilevel")),
@@ -111,7 +109,8 @@ def readers(field: str, method: str | None = None) -> tuple[str, ...]:
 
 
 def _reads(method: str, own: Traits) -> tuple[str, ...]:
-    return (*own.reads, group_of(method)) if own.fields else own.reads
+    group = (group_of(method),) if own.fields else ()
+    return (*own.reads, *group, *(("relaxation.backbone",) if own.samples else ()))
 
 
 def make_method(config: ConfigDict, space: Space, macro: "Macro") -> "Method":

@@ -1,10 +1,10 @@
 """What relaxations share: logits, the scale of a node, sigmoid gates.
 
 Node n in an active group computes x_n = Σ_l Σ_o w · o(x_{n-l}), w = g_{n,l,o} / Z_n; a
-node outside it takes its backbone edge with constant weight. What g is, is the
-method's: g(β)·g(α) with independent sigmoid gates in the paper (`sigmoid_logs`). With
-`relaxation.backbone` "gates" a node outside the group weighs that edge's operators by
-their gates too, without gradient, so that one fades everywhere before it is removed.
+node outside it takes its backbone edge, by default with constant weight. What g is, is
+the method's: g(β)·g(α) with independent sigmoid gates in the paper (`sigmoid_logs`).
+With `relaxation.backbone` "gates" a node outside the group weighs that edge's operators
+by their gates too, without gradient: one whose g(α) closes then fades in every step.
 """
 
 import functools
@@ -68,32 +68,34 @@ def stage_weights(
       gated: bool [N].
       num_inputs: unpruned edges of each node, [N].
       node_scale: "unit" or "official".
-      backbone: what nodes that are not gated take: "constant", 1 / Z_n for each
-        operator; "gates", g / Z_n without gradient.
+      backbone: what multiplies the operators of nodes that are not gated, which have
+        one edge: "constant", 1 with "unit" and 2 / inputs with "official"; "gates",
+        that times g over the edge's mean g, without gradient.
 
     Returns:
       [N, L, O], zero at inactive pairs.
     """
+    # In units of the node's largest: nothing holds up the gates of a last edge, and
+    # their product must not underflow.
+    largest = jnp.where(active, logs, -jnp.inf).max(axis=(1, 2), keepdims=True)
+    largest = jax.lax.stop_gradient(jnp.where(largest > -jnp.inf, largest, 0.0))
+    # Outside `active` the difference may be large; its exponential must be finite.
+    gates = jnp.where(active, jnp.exp(jnp.where(active, logs - largest, 0.0)), 0.0)
+    per_edge = gates.sum(axis=2) / jnp.maximum(active.sum(axis=2), 1)
+    total = jax.lax.stop_gradient(per_edge.sum(axis=1))
+    # A deleted node has no input; its zero weights must not become NaN.
+    shares = gates / jnp.where(total > 0, total, 1.0)[:, None, None]
+    constant = jnp.ones((len(logs), 1, 1), logs.dtype)
+    gated_weights = shares
     if node_scale == "official":
-        scale = jnp.asarray(num_inputs / 2, logs.dtype)
-        rest = 1 / scale
-        gates = jnp.where(active, jnp.exp(logs), 0.0)
-    else:
-        # In units of the node's largest: nothing holds up the gates of a last edge,
-        # and their product must not underflow.
-        largest = jnp.where(active, logs, -jnp.inf).max(axis=(1, 2), keepdims=True)
-        largest = jax.lax.stop_gradient(jnp.where(largest > -jnp.inf, largest, 0.0))
-        # Outside `active` the difference may be large; its exponential must be finite.
-        gates = jnp.where(active, jnp.exp(jnp.where(active, logs - largest, 0.0)), 0.0)
-        per_edge = gates.sum(axis=2) / jnp.maximum(active.sum(axis=2), 1)
-        total = jax.lax.stop_gradient(per_edge.sum(axis=1))
-        # A deleted node has no input; its zero weights must not become NaN.
-        scale = jnp.where(total > 0, total, 1.0)
-        rest = jnp.ones_like(scale)
-    weights, rest = gates / scale[:, None, None], rest[:, None, None]
+        scale = jnp.asarray(num_inputs / 2, logs.dtype)[:, None, None]
+        constant = 1 / scale
+        gated_weights = jnp.where(active, jnp.exp(logs), 0.0) / scale
+    rest = constant
     if backbone == "gates":
-        rest = jax.lax.stop_gradient(weights)
-    return jnp.where(active, jnp.where(gated[:, None, None], weights, rest), 0.0)
+        rest = constant * jax.lax.stop_gradient(shares)
+    chosen = jnp.where(gated[:, None, None], gated_weights, rest)
+    return jnp.where(active, chosen, 0.0)
 
 
 def weights(

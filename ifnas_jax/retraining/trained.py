@@ -10,6 +10,7 @@ from ml_collections import ConfigDict
 from ifnas_jax import config as config_lib
 from ifnas_jax import files, storage
 from ifnas_jax.architecture import Architecture, load
+from ifnas_jax.config import earlier
 from ifnas_jax.errors import InputError
 from ifnas_jax.methods import group_of
 from ifnas_jax.run import population
@@ -117,7 +118,7 @@ def _read_config(path: str) -> ConfigDict:
     """A run's config; what it lacks, as one of an earlier version may, has defaults."""
     stored = files.read_json(path, {"dataset": dict})
     config = config_lib.default(str(stored["dataset"].get("name")))
-    config.search.most_removed = 1.0  # as if an earlier version ran it
+    earlier.fill_in(stored)
     own = group_of(str(stored.get("method")))
     if isinstance(stored.get(own), dict) and own not in config:
         # Fields of a method of one's own, which need not be at hand.

@@ -10,9 +10,9 @@ from ml_collections import ConfigDict
 from ifnas_jax import config as config_lib
 from ifnas_jax import files, storage
 from ifnas_jax.architecture import Architecture
+from ifnas_jax.config import earlier
 from ifnas_jax.config.validation import check_budget
 from ifnas_jax.errors import InputError, StorageError
-from ifnas_jax.methods import METHODS
 from ifnas_jax.run import given, population, result
 from ifnas_jax.run.lock import Lock
 from ifnas_jax.run.workdir import Workdir
@@ -137,10 +137,6 @@ def is_first(cluster: Cluster | None) -> bool:
     return distributed.is_primary()
 
 
-# What fields of the search that came later would have been in earlier runs.
-_SINCE = {"search.most_removed": 1.0, "relaxation.backbone": "constant"}
-
-
 def stored_config(workdir: Workdir) -> dict[str, Any] | None:
     """The config of the run in a workdir; None if there is none.
 
@@ -156,8 +152,7 @@ def stored_config(workdir: Workdir) -> dict[str, Any] | None:
         stored["dataset"].setdefault("labels", [])
         if isinstance(stored.get("retrain"), dict):
             stored["retrain"].setdefault("weights", "")
-        for field, before in _SINCE.items():
-            _set_as_before(stored, field, before)
+        earlier.fill_in(stored)
         stored = {"seeds": 1, "lanes": "auto", "given": ""} | stored
         return stored
     except (FileNotFoundError, NotADirectoryError):
@@ -173,21 +168,6 @@ def stored_config(workdir: Workdir) -> dict[str, Any] | None:
             "it is of; restore that, or use another workdir."
         )
     return None
-
-
-def _set_as_before(stored: dict[str, Any], field: str, before: Any) -> None:
-    """Says of a run of an earlier version what a field would have been.
-
-    Where the method does not read it, that is the present default: nothing to ask for.
-    """
-    group, name = field.split(".")
-    if not isinstance(stored.get(group), dict):
-        return
-    method = METHODS.get(str(stored.get("method")))
-    if not method or field not in method.reads:
-        preset = config_lib.default(str(stored["dataset"].get("name", "")))
-        before = preset[group][name]
-    stored[group].setdefault(name, before)
 
 
 def _check_same(config: ConfigDict, stored: dict[str, Any] | None, workdir: Workdir):

@@ -402,6 +402,7 @@ def test_the_papers_settings():
         ("sampling.modulus", -1),
         ("sampling.interleaved", -1),
         ("relaxation.node_scale", "none"),
+        ("relaxation.backbone", "none"),
         ("search.batch_size", 0),
         ("search.weights_epochs", -1.0),
         ("search.beta_epochs", float("nan")),

@@ -25,6 +25,8 @@ FACTS = {
     "dataset.image_size": 224,
     "macro.stem": "imagenet",
     "target_madds": 600_000_000,
+    "relaxation.node_scale": "unit",
+    "relaxation.backbone": "constant",
     "search.batch_size": 256,
     "search.weights_epochs": 20,
     "search.beta_epochs": 10,

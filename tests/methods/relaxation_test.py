@@ -81,27 +81,28 @@ def test_weights_are_those_of_the_definition(seed, node_scale):
 
 
 @pytest.mark.parametrize("node_scale", ["unit", "official"])
-def test_a_backbone_by_its_gates_is_as_in_the_group_and_learns_nothing(node_scale):
+def test_a_backbone_by_its_gates_shares_the_constant_and_learns_nothing(node_scale):
     beta, alpha, active, gated = random_stage(1)
     assert not gated.all()
     found = stage_weights(beta, alpha, active, gated, node_scale, "gates")
-    everywhere = np.ones_like(gated)
-    expected = slow_weights(beta, alpha, active, everywhere, node_scale)
-    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-7)
-    # The same gradient as with constant weights: that of the gated nodes.
+    constant = stage_weights(beta, alpha, active, gated, node_scale, "constant")
+    np.testing.assert_array_equal(found[gated], constant[gated])
+    shares = stage_weights(beta, alpha, active, np.ones_like(gated), "unit")
+    expected = (constant * shares)[~gated]
+    np.testing.assert_allclose(found[~gated], expected, rtol=1e-6)
     jacobian = jax.jit(
         jax.jacobian(stage_weights, argnums=(0, 1)), static_argnums=(4, 5)
     )
-    for own, constant in zip(
+    for own, theirs in zip(
         jacobian(beta, alpha, active, gated, node_scale, "gates"),
         jacobian(beta, alpha, active, gated, node_scale, "constant"),
         strict=True,
     ):
-        np.testing.assert_array_equal(own, constant)
+        np.testing.assert_array_equal(own, theirs)
 
 
-def test_the_backbone_changes_little_when_a_closed_operator_goes():
-    """With constant weights half of what the node sums up would go at once."""
+def test_the_backbone_is_made_of_the_same_when_a_closed_operator_goes():
+    """Its scale halves; with constant weights half of what it is made of goes."""
     beta, alpha = jnp.zeros((1, 1)), jnp.array([[[2.0, -5.0]]])
     both, one = jnp.ones((1, 1, 2), bool), jnp.array([[[True, False]]])
     outside = jnp.array([False])
@@ -115,6 +116,8 @@ def test_the_backbone_changes_little_when_a_closed_operator_goes():
 
     assert change("gates") < 0.02
     assert change("constant") == 1.0
+    before = stage_weights(beta, alpha, both, outside, "unit", "gates")
+    np.testing.assert_allclose(before[0, 0], [2, 0], atol=0.02)
 
 
 @pytest.mark.parametrize("seed", range(4))
