@@ -169,29 +169,6 @@ def test_a_run_of_before_labels_goes_on(finished, tmp_path):
     assert begin.check_seed(config, Workdir(tmp_path)) is not None
 
 
-@pytest.mark.parametrize("method", ["goldnas", "ifnas"])
-def test_a_run_of_before_a_field_is_told_of_it_where_it_counts(method, tmp_path):
-    """What it was can be given; where the field is not read, it is not asked for."""
-    config = load_config("lchain4:mnist5k", [f"--config.method={method}"])
-    config.dataset.contents, config.dataset.test_split = "c", "test"
-    stored = config_lib.to_json(config)
-    (tmp_path / "config.json").write_text(stored)
-    fields = files.read_json(tmp_path / "config.json")
-    del fields["search"]["most_removed"], fields["retrain"]["weights"]
-    del fields["relaxation"]["backbone"]
-    files.write_json(tmp_path / "config.json", fields)
-    if method == "ifnas":
-        words = r"search.most_removed \(stored 1.0, now 0.15\)"
-        with pytest.raises(InputError, match=words):
-            begin.check_seed(config, Workdir(tmp_path))
-        config.search.most_removed = 1.0
-        words = r"relaxation.backbone \(stored 'constant', now 'gates'\)"
-        with pytest.raises(InputError, match=words):
-            begin.check_seed(config, Workdir(tmp_path))
-        config.relaxation.backbone = "constant"
-    assert begin.check_seed(config, Workdir(tmp_path)) is not None
-
-
 def _fields(stored):
     flat = config_lib.flatten(stored)
     return {k: tuple(v) if isinstance(v, list) else v for k, v in flat.items()}

@@ -57,7 +57,12 @@ def test_it_samples_if_it_says_so(own):
     name = own(Traits(("prune",), samples=True))
     flags = [f"--config.method={name}", "--config.sampling.groups=random"]
     validate(load_config(CONFIG, flags))
+    given = load_config(CONFIG)
+    backbone = load_config(CONFIG, [flags[0], "--config.relaxation.backbone=constant"])
+    check_overrides(backbone, given)
     assert own(Traits(("prune",))) == name
+    with pytest.raises(InputError, match=f"method '{name}' does not read it"):
+        check_overrides(backbone, given)
     with pytest.raises(InputError, match="does not sample"):
         validate(load_config(CONFIG, flags))
 
