@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from ifnas_jax import config as config_lib
 from ifnas_jax.errors import InputError
 from ifnas_jax.methods import readers
 
@@ -13,20 +12,23 @@ _BEFORE = {"search.most_removed": 1.0, "relaxation.backbone": "constant"}
 def fill_in(stored: dict[str, Any]) -> None:
     """Adds to the stored config of a run what its version had no field for.
 
-    Where its method does not read a field, that is the present default: it is nothing
-    that another run could differ in.
+    Where its method does not read a field it stays away. To know that of a method of
+    one's own, its module is imported.
 
     Args:
-      stored: as `config.json` has it, with its "dataset"; changed in place.
+      stored: as `config.json` has it; changed in place.
     """
     for field, before in _BEFORE.items():
         group, name = field.split(".")
-        if not isinstance(stored.get(group), dict) or name in stored[group]:
-            continue
-        if not _reads(str(stored.get("method")), field):
-            dataset = str(stored["dataset"].get("name", ""))
-            before = config_lib.default(dataset)[group][name]
-        stored[group][name] = before
+        lacks = isinstance(stored.get(group), dict) and name not in stored[group]
+        if lacks and _reads(str(stored.get("method")), field):
+            stored[group][name] = before
+
+
+def lacks(stored: dict[str, Any], field: str) -> bool:
+    """Whether a filled-in config has no such field, which came later: it may differ."""
+    group, _, name = field.partition(".")
+    return field in _BEFORE and name not in stored.get(group, {})
 
 
 def _reads(method: str, field: str) -> bool:

@@ -29,6 +29,8 @@ PROXY: dict[str, Any] = {
     "dataset.valid_fraction": 0.1,
     "target_madds": 5_000_000,
     "sampling.period": 20,
+    # As the paper's, which a preset may not have.
+    "relaxation.backbone": "constant",
     # 2,000 steps of 45,000 images; gates move from step 400 on.
     "search.weights_epochs": 0.57,
     "search.beta_epochs": 0.285,

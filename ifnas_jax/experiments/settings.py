@@ -86,6 +86,7 @@ class Setting:
 
 
 # Fields that came after the first published cells, and what changes nothing in them.
+# (A cell of a method that does not read such a field is told of it all the same.)
 _SINCE = {
     "search.most_removed": 0.15,
     "retrain.weights": "",

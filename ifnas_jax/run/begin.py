@@ -188,6 +188,7 @@ def _check_same(config: ConfigDict, stored: dict[str, Any] | None, workdir: Work
         field
         for field in config_lib.differences(config, stored)
         if field.split(" ")[0] not in free
+        and not earlier.lacks(stored, field.split(" ")[0])
     ]
     if differing:
         raise InputError(

@@ -14,6 +14,7 @@ from ifnas_jax.tabular import Table
 # A search of seconds: stages are small, and a loop has few steps.
 SEARCH: dict[str, Any] = {
     "sampling.period": 2,
+    "relaxation.backbone": "constant",
     "search.batch_size": 64,
     "search.weights_epochs": 4.0,
     "search.beta_epochs": 2.0,

@@ -9,6 +9,7 @@ import pytest
 from documented import blocks
 
 from ifnas_jax import config as config_lib
+from ifnas_jax import files
 from ifnas_jax.errors import InputError
 from ifnas_jax.experiments import scales
 from ifnas_jax.experiments.__main__ import NAMES
@@ -58,6 +59,25 @@ CHAIN = {
     "macro.search_width": 16,
     "sampling.period": 100,
 }
+
+
+def test_published_cells_are_of_todays_defaults():
+    """If a default changes, so does what cells of one name are: then this fails.
+
+    A field that came later, and changes nothing as it is, goes to `settings._SINCE`.
+    """
+    cells = pathlib.Path(__file__).parents[2] / "benchmarks" / "results" / "proxy"
+    rows = [files.read_json(path) for path in cells.glob("*.json")]
+    told = {row["defaults"] for row in rows if "defaults" in row}
+    base = functools.partial(scales.base, "proxy", "folder", "", ())
+    assert told == {_module("claims").settings(base)[0].defaults}
+
+
+def test_a_default_that_changed_is_told():
+    config = config_lib.default("folder")
+    before = Setting("a", config).defaults
+    mnist = config_lib.default("mnist5k")
+    assert Setting("a", mnist).defaults != before
 
 
 def labels(name, base=PAPER):
