@@ -47,7 +47,7 @@ def pairs(workdir, other, log):
 
 def room(step):
     """For what differs: while gates close, each loop of 8 steps multiplies it."""
-    return min(1e-2, 1e-5 * 4 ** max(0, (step - 40) / 8))
+    return min(3e-2, 1e-5 * 4 ** max(0, (step - 40) / 8))
 
 
 def assert_alike(workdir, other):
