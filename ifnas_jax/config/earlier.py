@@ -20,8 +20,8 @@ def fill_in(stored: dict[str, Any]) -> None:
     """
     for field, before in _BEFORE.items():
         group, name = field.split(".")
-        lacks = isinstance(stored.get(group), dict) and name not in stored[group]
-        if lacks and _reads(str(stored.get("method")), field):
+        missing = isinstance(stored.get(group), dict) and name not in stored[group]
+        if missing and _reads(str(stored.get("method")), field):
             stored[group][name] = before
 
 
