@@ -2,15 +2,17 @@
 
 import json
 import os
+import shutil
 import signal
 import time
 
+import jax
 import numpy as np
 import pytest
 import refusals
 from commands import finish, start, start_together, wait_for_rows
 
-from ifnas_jax import files
+from ifnas_jax import files, main
 
 # Short and slow, so that what differs in the last bits, as processes and devices add
 # up in another way, does not grow: at usual rates 1e-7 is 1e-2 after 20 steps.
@@ -124,19 +126,25 @@ def test_two_processes_are_one_with_two_devices_however_they_end(
 def test_a_run_goes_on_with_another_number_of_devices(one, tiny_flags, tmp_path):
     """Batch norm is each device's own, so only what comes before is the same."""
     workdir = tmp_path / "run"
-    flags = tiny_flags(workdir, **SEARCH)
-    process = start(flags, devices=2)
-    log = workdir / "search" / "metrics.jsonl"
-    wait_for_rows(process, log, 13)
-    process.send_signal(signal.SIGTERM)
-    finish(process, code=75)
-    before = files.read_rows(log)
-    finish(start(flags, devices=1))
-    rows = files.read_rows(log)
-    steps = [row["step"] for row in rows]
-    assert rows[: len(before)] == before
-    assert steps == list(range(2, 2 * len(rows) + 1, 2))
+    shutil.copytree(one, workdir)
+    for path in ("result.json", "search/architecture.json", "search/summary.json"):
+        (workdir / path).unlink()
+    shutil.rmtree(workdir / "retrain")
+    saved = sorted((workdir / "search/checkpoints").glob("[0-9]*"), key=_step)
+    shutil.rmtree(saved[-1])
+    assert jax.device_count() == 1
+    assert main.main(tiny_flags(workdir, **SEARCH)) == 0
+    log = "search/metrics.jsonl"
+    before, rows = (files.read_rows(path / log) for path in (one, workdir))
+    begun = [row for row in before if row["step"] <= _step(saved[-2])]
+    assert begun and len(rows) > len(begun)
+    assert rows[: len(begun)] == begun
+    assert [row["step"] for row in rows] == list(range(2, 2 * len(rows) + 1, 2))
     assert files.read_json(workdir / "result.json")["target_met_by"] is not None
+
+
+def _step(checkpoint):
+    return int(checkpoint.name)
 
 
 def test_what_one_process_can_not_use_is_refused_by_all(

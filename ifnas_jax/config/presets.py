@@ -126,10 +126,10 @@ def _mnist5k(config: ConfigDict) -> None:
     config.penalty.update(delta=0.3, prune_epochs=7.0)
     config.retrain.update(
         batch_size=64,
-        epochs=8,
+        epochs=5,
         learning_rate=0.1,
         warmup_epochs=1,
         final_epochs=1,
-        test_every=4,
+        test_every=5,
     )
     config.log_every = 20

@@ -77,6 +77,8 @@ def _over_devices(means, axis_name):
     return means if axis_name is None else lax.pmean(means, axis_name)
 
 
+# Traced once a shape, as in `primitives`.
+@functools.partial(jax.jit, static_argnums=3)
 def _normalized_forward(x, scale, bias, axis_name):
     wide, count = x.astype(jnp.float32), x.size // x.shape[-1]
     sums = channel_sums(x, x, lambda x, _: x, lambda x, _: x * x)
@@ -87,6 +89,7 @@ def _normalized_forward(x, scale, bias, axis_name):
     return (y, mean, variance), (x, scale, mean, inverse)
 
 
+@functools.partial(jax.jit, static_argnums=0)
 def _normalized_backward(axis_name, residuals, grads):
     x, scale, mean, inverse = residuals
     grad, centred = grads[0].astype(jnp.float32), x.astype(jnp.float32) - mean
