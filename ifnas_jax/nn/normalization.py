@@ -77,7 +77,7 @@ def _over_devices(means, axis_name):
     return means if axis_name is None else lax.pmean(means, axis_name)
 
 
-# Traced once a shape, as in `primitives`.
+# So that the many of a network share one trace of it, and one of its gradient.
 @functools.partial(jax.jit, static_argnums=3)
 def _normalized_forward(x, scale, bias, axis_name):
     wide, count = x.astype(jnp.float32), x.size // x.shape[-1]

@@ -3,8 +3,8 @@
 XLA's CPU backend is slow at depthwise convolutions, at products over all pixels, and at
 the gradient of a max pool; the same is said in another way there. Other platforms keep
 the plain form, but for the pool, of which only TPUs do. What a network has many of is
-under `jax.jit`, which traces it once a shape and not once a call: the same program, a
-third sooner. Images are [batch, height, width, channels].
+under `jax.jit`, so that it is traced once a shape and not once a call. Images are
+[batch, height, width, channels].
 """
 
 import functools
