@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import shutil
 import socket
 import subprocess
 import sys
@@ -14,6 +15,14 @@ from ifnas_jax import files
 def contents(workdir):
     """The bytes of these files."""
     return {name: (pathlib.Path(workdir) / name).read_bytes() for name in SAME}
+
+
+def copy_of_search(run, workdir):
+    """Copies a run that is done to what it was when its search's loops had ended."""
+    shutil.copytree(run, workdir)
+    for path in ("result.json", "search/architecture.json", "search/summary.json"):
+        (workdir / path).unlink()
+    shutil.rmtree(workdir / "retrain")
 
 
 def start(flags, devices=1, under=(), script=None):

@@ -10,7 +10,7 @@ import jax
 import numpy as np
 import pytest
 import refusals
-from commands import finish, start, start_together, wait_for_rows
+from commands import copy_of_search, finish, start, start_together, wait_for_rows
 
 from ifnas_jax import files, main
 
@@ -126,26 +126,20 @@ def test_two_processes_are_one_with_two_devices_however_they_end(
 def test_a_run_goes_on_with_another_number_of_devices(one, tiny_flags, tmp_path):
     """Batch norm is each device's own, so only what comes before is the same."""
     workdir = tmp_path / "run"
-    shutil.copytree(one, workdir)
-    for path in ("result.json", "search/architecture.json", "search/summary.json"):
-        (workdir / path).unlink()
-    shutil.rmtree(workdir / "retrain")
-    saved = sorted((workdir / "search/checkpoints").glob("[0-9]*"), key=_step)
-    shutil.rmtree(saved[-1])
+    copy_of_search(one, workdir)
+    saved = workdir / "search" / "checkpoints"
+    before_last, last = sorted(int(path.name) for path in saved.glob("[0-9]*"))
+    shutil.rmtree(saved / str(last))
     assert jax.device_count() == 1
     assert main.main(tiny_flags(workdir, **SEARCH)) == 0
     log = "search/metrics.jsonl"
     before, rows = (files.read_rows(path / log) for path in (one, workdir))
-    begun = [row for row in before if row["step"] <= _step(saved[-2])]
+    begun = [row for row in before if row["step"] <= before_last]
     assert begun and len(rows) > len(begun)
     assert rows[: len(begun)] == begun
     assert [row["step"] for row in rows] == list(range(2, 2 * len(rows) + 1, 2))
     # Of first values it would be met by the fallback.
     assert files.read_json(workdir / "result.json")["target_met_by"] == "pruning"
-
-
-def _step(checkpoint):
-    return int(checkpoint.name)
 
 
 def test_what_one_process_can_not_use_is_refused_by_all(

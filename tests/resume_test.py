@@ -10,7 +10,14 @@ import time
 
 import numpy as np
 import pytest
-from commands import SAME, finish, start, wait_for_rows, wait_until
+from commands import (
+    SAME,
+    copy_of_search,
+    finish,
+    start,
+    wait_for_rows,
+    wait_until,
+)
 
 from benchmarks.kills import compare, unfinished
 from ifnas_jax import architecture, files, main
@@ -65,10 +72,7 @@ def test_unreadable_checkpoint_falls_back_to_the_one_before(
     finished, tiny_flags, tmp_path, caplog
 ):
     workdir = tmp_path / "run"
-    shutil.copytree(finished[0], workdir)
-    for path in ("result.json", "search/architecture.json", "search/summary.json"):
-        (workdir / path).unlink()
-    shutil.rmtree(workdir / "retrain")
+    copy_of_search(finished[0], workdir)
     steps = [int(p.name) for p in (workdir / "search/checkpoints").glob("[0-9]*")]
     assert len(steps) == 2
     torn = workdir / "search/checkpoints" / str(max(steps))
