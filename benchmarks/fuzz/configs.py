@@ -26,9 +26,9 @@ from ifnas_jax.errors import InputError
 from ifnas_jax.methods import (
     METHODS,
     make_method,
-    pruning,
     readers,
     regularizer,
+    removal,
     sampling,
 )
 from ifnas_jax.methods.schedule import retrain_rate, search_rate, search_schedule
@@ -248,7 +248,7 @@ def _check_space(config, space) -> None:
                 assert not any(interleave(a, b) for a in edges for b in edges)
     macro = config_lib.macro(config)
     full = cost.network_cost(space, macro, space.full()).madds
-    least = pruning.least_madds(space, macro)
+    least = removal.least_madds(space, macro)
     assert 0 < cost.fixed_cost(space, macro).madds <= least <= full
     if config.derive in ("prune", "target"):
         assert least < config.target_madds < full

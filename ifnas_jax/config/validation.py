@@ -6,7 +6,7 @@ from ifnas_jax import config as config_lib
 from ifnas_jax.architecture import cost
 from ifnas_jax.config.ranges import RANGES, check_choices, check_ranges
 from ifnas_jax.errors import InputError
-from ifnas_jax.methods import pruning, readers, sampling, traits
+from ifnas_jax.methods import readers, removal, sampling, traits
 from ifnas_jax.operators.names import check_operator
 from ifnas_jax.spaces.graph import Space, check_cells
 
@@ -218,7 +218,7 @@ def check_budget(config: ConfigDict) -> None:
     space, sizes = config_lib.space(config), config_lib.macro(known)
     _check_own_operators(space, config_lib.search_macro(known), config)
     target = config.target_madds
-    least = pruning.least_madds(space, sizes)
+    least = removal.least_madds(space, sizes)
     full = cost.network_cost(space, sizes, space.full()).madds
     has_target = config_lib.derivation(config) in ("prune", "target")
     if "search" in config.jobs and has_target and not least < target < full:

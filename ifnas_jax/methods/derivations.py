@@ -11,7 +11,8 @@ from ifnas_jax import architecture
 from ifnas_jax.architecture import cost
 from ifnas_jax.architecture.masks import Kept
 from ifnas_jax.errors import UnmetError
-from ifnas_jax.methods.pruning import Pruner, Removal, ascending
+from ifnas_jax.methods.pruning import ascending
+from ifnas_jax.methods.removal import Pruner, Removal
 from ifnas_jax.spaces.graph import Space
 
 # Edges that each node keeps in the derivations that go by their number.

@@ -8,8 +8,8 @@ import jax
 import numpy as np
 
 from ifnas_jax.architecture.masks import Kept, Masks
-from ifnas_jax.methods.pruning import Removal
 from ifnas_jax.methods.regularizer import Strength
+from ifnas_jax.methods.removal import Removal
 from ifnas_jax.methods.schedule import SearchSchedule
 
 # Architecture parameters: for each name, such as "beta" or "alpha", one array

@@ -17,7 +17,7 @@ from ifnas_jax.architecture import Architecture
 from ifnas_jax.architecture.masks import Kept
 from ifnas_jax.errors import InputError
 from ifnas_jax.methods.interface import Gates
-from ifnas_jax.methods.pruning import Removal
+from ifnas_jax.methods.removal import Removal
 from ifnas_jax.report.events import Events
 from ifnas_jax.report.watch import Watch
 from ifnas_jax.run import result

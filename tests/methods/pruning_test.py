@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ifnas_jax import architecture
-from ifnas_jax.architecture import cost
+from ifnas_jax.architecture import cost, masks
 from ifnas_jax.errors import InputError
 from ifnas_jax.methods import derivations, pruning
 from ifnas_jax.spaces import darts, goldnas, lchain
@@ -76,8 +76,32 @@ class SlowPruner:
         other.delete_unread()
         return other.edges()
 
+    def turn_of_nearest(self, stage, dst, gates, threshold):
+        """When the nearest edge of a node goes: (source, after which gate)."""
+        sources = {src for _, src, _, _ in self.of_node(stage, dst)}
+        edges = {src: gates[dst - 1, dst - src - 1] for src in sources}
+        nearest, strongest = max(edges), max(edges, key=lambda src: (edges[src], src))
+        closed = [
+            gate
+            for src, gate in edges.items()
+            if gate < threshold and src not in (nearest, strongest)
+        ]
+        return nearest, max(closed, default=0) if nearest != strongest else 0
+
     def threshold(self, beta, alpha, threshold, target, share=1.0):
         least = self.edges() - max(1, int(share * self.edges()))
+        turns = {
+            (s, dst): self.turn_of_nearest(s, dst, beta[s], threshold)
+            for s, _, dst, _ in self.pairs
+        }
+
+        def turn(choice):
+            s, src, dst, _ = min(choice[1])
+            nearest, after = turns[s, dst]
+            if src != nearest or after < choice[0]:
+                return choice[0], False
+            return after, True
+
         while self.madds() > target:
             choices = []
             for s, src, dst, op in self.pairs:
@@ -93,7 +117,7 @@ class SlowPruner:
             within = [x for x in choices if self.left_without(x[1]) >= least]
             if not choices or (self.log and not within):
                 return
-            _, pairs, reason = min(within or choices, key=lambda choice: choice[0])
+            _, pairs, reason = min(within or choices, key=turn)
             for pair in sorted(pairs):
                 self.remove(pair, reason)
             self.delete_unread()
@@ -225,6 +249,27 @@ def test_all_gates_closed_leaves_each_node_its_strongest_pair():
         expected = np.zeros_like(array)
         expected[:, 0, 1] = True
         assert np.array_equal(array, expected)
+
+
+def test_a_closed_edge_goes_before_the_backbone_whose_place_it_would_take():
+    """Node 6 listens to 3, and of its edges from 4 and 5 the latter closed first."""
+    beta = [np.ones(stage.shape[:2]) for stage in SPACE.full()]
+    alpha = [np.ones(stage.shape) for stage in SPACE.full()]
+    beta[0][5] = 0.002, 0.008, 0.97
+    arguments = SPACE, MACRO, SPACE.full(), beta, alpha, 0.01
+    one = FULL - SEP[0]
+    after, removals = pruning.below_threshold(*arguments, one)
+    assert {own[:3] for own in removals} == {(1, 4, 6)}
+    after, removals = pruning.below_threshold(*arguments, one - 1)
+    assert {own[1:3] for own in removals if own.gate} == {(4, 6), (5, 6)}
+    assert masks.backbone(after[0])[5, 2].all()
+    # Without an edge that is open the strongest is what it keeps, as everywhere.
+    beta[0][5] = 0.002, 0.008, 0.009
+    assert same(after, pruning.below_threshold(*arguments, 0)[0])
+    # What it keeps is the strongest, not the nearest of what is closed.
+    beta[0][5] = 0.002, 0.004, 0.003
+    after, removals = pruning.below_threshold(*arguments, 0)
+    assert [own[1:3] for own in removals if own.gate][::2] == [(3, 6), (5, 6)]
 
 
 def test_nothing_goes_at_the_threshold_itself_or_once_the_target_is_met():
