@@ -64,6 +64,17 @@ def compiles_soon():
         jax.clear_caches()
 
 
+@pytest.fixture(autouse=True)
+def draws_nothing(monkeypatch):
+    """Runs that a test makes in this process write no report of their own accord.
+
+    Drawing takes as long as training such a run, and what can't be drawn never ends
+    one. Runs of fixtures, and of processes of their own, do.
+    """
+    monkeypatch.setattr("ifnas_jax.jobs.report", lambda workdir: None)
+    monkeypatch.setattr("ifnas_jax.report.logs._write_page", lambda ours: None)
+
+
 @pytest.fixture(scope="session")
 def once(tmp_path_factory, worker_id):
     """A function: the folder of a name, which the first worker to ask for it fills.
