@@ -17,6 +17,9 @@ from ifnas_jax.retraining.trained import load_found
 
 OWN = "my_operators:sep_conv_5x5"
 
+# Compiling is most of what they take, and they are compared with no other run.
+pytestmark = pytest.mark.usefixtures("compiles_soon")
+
 
 def run(page, fields, number=0):
     """Runs a command of a page in this process, with more fields set."""
@@ -45,7 +48,7 @@ def test_an_operator_of_ones_own_from_search_to_test(
     follow(page, tmp_path, monkeypatch)
     # Every node keeps one input with all operators.
     changes = {"retrain.epochs": 2, "retrain.final_epochs": 1}
-    run(page, tiny(derive="keep1", **changes))
+    run(page, tiny(derive="keep1", **changes, **{"space.nodes": (1, 1, 1)}))
     workdir = tmp_path / "runs" / "own"
     found = architecture.load(workdir / "search" / "architecture.json")
     for stage in found.stages:

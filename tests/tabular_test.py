@@ -146,6 +146,7 @@ def test_noise_is_told_from_differences():
         assert _number(words, "seeds") == pytest.approx(0.01, abs=0.001)
 
 
+@pytest.mark.usefixtures("compiles_soon")
 def test_a_table_is_made_goes_on_and_is_loaded(
     digits_dir, tmp_path, monkeypatch, capsys
 ):

@@ -36,6 +36,9 @@ QUICK = {
     "search.max_epochs": 1.0,
 }
 
+# Compared with no other run.
+pytestmark = pytest.mark.usefixtures("compiles_soon")
+
 
 @pytest.fixture(scope="module")
 def table_path(tmp_path_factory):
