@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 import buckets
-from commands import contents, finish, start, wait_until
+from commands import assert_same_search, contents, finish, start, wait_until
 
 from ifnas_jax import compare, export, files, main
 from ifnas_jax.report import __main__ as report
@@ -69,9 +69,10 @@ def test_of_two_runs_at_once_in_one_workdir_one_is_refused(
     finished, tiny_flags, tmp_path
 ):
     """A double submit: at the same moment, and while the first trains."""
-    processes = [start(tiny_flags(tmp_path / "a")) for _ in range(2)]
+    flags = tiny_flags(tmp_path / "a", jobs="('search',)")
+    processes = [start(flags) for _ in range(2)]
     wait_until(processes[0], lambda: (tmp_path / "a/search/checkpoints").exists())
-    late = start(tiny_flags(tmp_path / "a"))
+    late = start(flags)
     codes = [process.wait(timeout=300) for process in (*processes, late)]
     said = [process.communicate()[0] for process in (*processes, late)]
     assert sorted(codes) == [0, 2, 2], said
@@ -79,7 +80,7 @@ def test_of_two_runs_at_once_in_one_workdir_one_is_refused(
     for code, output in zip(codes, said, strict=True):
         if code == 2:
             assert f"in use by process {first.pid} on {os.uname().nodename}" in output
-    assert contents(tmp_path / "a") == contents(finished[0])
+    assert_same_search(tmp_path / "a", finished[0])
 
 
 def test_a_home_folder_is_expanded(finished, tiny_flags, tmp_path, monkeypatch):

@@ -72,7 +72,7 @@ def test_a_command_that_nobody_reads_does_its_work_and_says_nothing(workdir, tmp
 
 
 def test_a_run_goes_on_when_nobody_reads_its_progress(tiny_flags, tmp_path):
-    changes = {"jobs": "('search',)", "derive": "keep1", "search.max_epochs": 1.2}
+    changes = {"jobs": "('search',)"}  # of a program that is compiled already
     reading, writing = os.pipe()
     with open(writing, "wb") as both:
         flags = tiny_flags(tmp_path, **changes)

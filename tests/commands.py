@@ -17,6 +17,12 @@ def contents(workdir):
     return {name: (pathlib.Path(workdir) / name).read_bytes() for name in SAME}
 
 
+def assert_same_search(workdir, finished):
+    """Every file of a search to compare has the same bytes."""
+    for name in SAME[1:5]:
+        assert (workdir / name).read_bytes() == (finished / name).read_bytes(), name
+
+
 def copy_of_search(run, workdir):
     """Copies a run that is done to what it was when its search's loops had ended."""
     shutil.copytree(run, workdir)

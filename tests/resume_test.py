@@ -11,7 +11,7 @@ import time
 import numpy as np
 import pytest
 from commands import (
-    SAME,
+    assert_same_search,
     copy_of_search,
     finish,
     start,
@@ -23,12 +23,6 @@ from benchmarks.kills import compare, unfinished
 from ifnas_jax import architecture, files, main
 
 SEARCH = {"jobs": "('search',)"}
-
-
-def assert_same_search(workdir, finished):
-    """Every file of a search to compare has the same bytes."""
-    for name in SAME[1:5]:
-        assert (workdir / name).read_bytes() == (finished / name).read_bytes(), name
 
 
 def newest(workdir, job):
