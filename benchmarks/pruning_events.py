@@ -97,30 +97,36 @@ def _edges(kept) -> int:
     return int(sum(stage.any(axis=2).sum() for stage in kept))
 
 
-def measure(config) -> dict[str, Any]:
-    """The events of one search, and how it ended."""
+def measure(config, watch: type[Watched] = Watched) -> dict[str, Any]:
+    """The events of one search, as `watch` sees it, and how it ended."""
     validate(config)
     config_lib.resolve(config, None)
     dataset = jobs.open_data(config, resumed=False)
     config.dataset.num_classes = dataset.num_classes
     job = make.make_search(config, dataset)
     make.check(job, dataset)
-    watched = Watched(job, dataset)
+    watched = watch(job, dataset)
     with tempfile.TemporaryDirectory() as folder:
         workdir = Workdir(folder)
         storage.write_text(workdir.config, config_lib.to_json(config))
         name = f"search, seed {config.seed}"
         search(watched.job, dataset, workdir, watched.compile_steps, name)
         summary = files.read_json(workdir.search.summary)
-    drops = [row["accuracy_before"] - row["accuracy_after"] for row in watched.events]
-    shares = [1 - row["edges_after"] / row["edges_before"] for row in watched.events]
     return {
         "seed": config.seed,
         "met_by": summary["target_met_by"],
         "steps": summary["steps"],
+        "events": watched.events,
+    }
+
+
+def largest(events: Sequence[dict[str, Any]]) -> dict[str, float]:
+    """What one pruning cost at most in accuracy, and in edges: fractions."""
+    drops = [row["accuracy_before"] - row["accuracy_after"] for row in events]
+    shares = [1 - row["edges_after"] / row["edges_before"] for row in events]
+    return {
         "largest_drop": round(max(drops, default=0.0), 4),
         "largest_share_of_edges": round(max(shares, default=0.0), 4),
-        "events": watched.events,
     }
 
 
@@ -142,7 +148,8 @@ def main(argv: Sequence[str] | None = None) -> int:
                 continue
             config = load_config(arguments.config, overrides)
             config.seed = seed
-            rows.append(measure(config))
+            row = measure(config)
+            rows.append(row | largest(row["events"]))
             machine = {
                 "devices": distributed.describe_devices(),
                 "versions": result.versions(),
