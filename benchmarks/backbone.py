@@ -88,7 +88,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", default="", metavar="FILE")
     arguments = parser.parse_args(argv)
     try:
-        config = load_config("lchain4:mnist5k", {"seed": arguments.seed})
+        config = load_config("lchain4:mnist5k", [])
+        config.seed = arguments.seed
         config.search.max_epochs = 8.0
         config.penalty.prune_epochs = 5.0
         rows = pruning_events.measure(config, Watched)["events"]
