@@ -66,10 +66,11 @@ def compiles_soon():
 
 @pytest.fixture(autouse=True)
 def draws_nothing(monkeypatch):
-    """Runs that a test makes in this process write no report of their own accord.
+    """A run that a test makes in this process writes no report of its own accord.
 
     Drawing takes as long as training such a run, and what can't be drawn never ends
-    one. Runs of fixtures, and of processes of their own, do.
+    one. Runs of fixtures do, those of processes of their own, and
+    many seeds their common page.
     """
     monkeypatch.setattr("ifnas_jax.jobs.report", lambda workdir: None)
     monkeypatch.setattr("ifnas_jax.report.logs._write_page", lambda ours: None)

@@ -46,7 +46,6 @@ def test_an_operator_of_ones_own_from_search_to_test(
 ):
     page = "docs/own_operator.md"
     follow(page, tmp_path, monkeypatch)
-    # Every node keeps one input with all operators.
     changes = {"retrain.epochs": 2, "retrain.final_epochs": 1}
     run(page, tiny(derive="keep1", **changes, **{"space.nodes": (1, 1, 1)}))
     workdir = tmp_path / "runs" / "own"

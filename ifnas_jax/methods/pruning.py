@@ -32,7 +32,7 @@ def below_threshold(
     removal ends where the target is met: what was searched for is the best network
     of that size, not a smaller one. What would be too much at once waits for the next
     time, until when the weights adapt. A node's backbone goes after its other closed
-    edges (`_in_turn`).
+    edges, where those may go (`_in_turn`).
 
     Args:
       space: the space.
@@ -43,7 +43,7 @@ def below_threshold(
       threshold: on gates.
       target: MAdds at or under which nothing more is removed.
       share: of the edges that are left, which may go at once. Where nothing could go
-        then, since nodes would become unread with any, the weakest goes nevertheless.
+        then, since nodes would become unread with any, the first goes nevertheless.
 
     Returns:
       What is left, and the removals in order.
@@ -54,7 +54,8 @@ def below_threshold(
             weak.append((beta[index][row, column], index, row, column, None))
         for row, column, op in np.argwhere(stage).tolist():
             weak.append((alpha[index][row, column, op], index, row, column, op))
-    weak = _in_turn(kept, beta, [entry for entry in weak if entry[0] < threshold])
+    weak = [entry for entry in weak if entry[0] < threshold]
+    weak = _in_turn(kept, beta, alpha, threshold, weak)
     edges = sum(int(stage.any(axis=2).sum()) for stage in kept)
     pruner = Pruner(space, macro, kept, target, most=max(1, math.floor(share * edges)))
     _remove_weak(pruner, weak, len(weak))
@@ -65,31 +66,35 @@ def below_threshold(
 
 
 def _in_turn(
-    kept: Kept, beta: Sequence[np.ndarray], weak: Sequence[tuple]
+    kept: Kept,
+    beta: Sequence[np.ndarray],
+    alpha: Sequence[np.ndarray],
+    threshold: float,
+    weak: Sequence[tuple],
 ) -> list[tuple]:
     """The weakest first, but a node's nearest edge after its other closed edges.
 
     Outside the node's group its nearest edge is all that it reads, with full weight.
     Were it to go before a closed edge, that one would take its place, which the node
     no longer listens to. Only the strongest, which a node must keep, comes after it.
+    In a cell it is the same.
     """
+    # An edge goes by its own gate, or with the last of its operators.
+    goes = [
+        np.minimum(own, np.where(stage, ops, -1.0).max(axis=2))
+        for stage, own, ops in zip(kept, beta, alpha, strict=True)
+    ]
 
-    def ends(index: int, row: int) -> tuple[int, int]:
-        """Columns of a node's nearest edge and of its strongest one."""
-        edges = kept[index][row].any(axis=1)
-        return edges.argmax(), np.where(edges, beta[index][row], -1.0).argmax()
-
-    last = {}  # the gate of the last edge between them that goes
-    for gate, index, row, column, op in weak:
-        if op is None and column not in ends(index, row):
-            last[index, row] = max(gate, last.get((index, row), 0.0))
-
-    def turn(entry: tuple) -> tuple[float, bool]:
+    def turn(entry: tuple) -> tuple[float, int, float]:
         gate, index, row, column, _ = entry
-        nearest, strongest = ends(index, row)
-        if column != nearest or column == strongest:
-            return gate, False
-        return max(gate, last.get((index, row), 0.0)), True
+        edges = goes[index][row]
+        nearest, strongest = (edges >= 0).argmax(), edges.argmax()
+        if column == strongest:
+            return gate, 2, gate
+        if column != nearest or edges[nearest] >= threshold:
+            return gate, 0, gate
+        others = np.delete(edges, [nearest, strongest])
+        return max(gate, others.max(where=others < threshold, initial=0.0)), 1, gate
 
     return sorted(weak, key=turn)
 

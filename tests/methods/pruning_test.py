@@ -76,32 +76,25 @@ class SlowPruner:
         other.delete_unread()
         return other.edges()
 
-    def turn_of_nearest(self, stage, dst, gates, threshold):
-        """When the nearest edge of a node goes: (source, after which gate)."""
-        sources = {src for _, src, _, _ in self.of_node(stage, dst)}
-        edges = {src: gates[dst - 1, dst - src - 1] for src in sources}
-        nearest, strongest = max(edges), max(edges, key=lambda src: (edges[src], src))
-        closed = [
-            gate
-            for src, gate in edges.items()
-            if gate < threshold and src not in (nearest, strongest)
-        ]
-        return nearest, max(closed, default=0) if nearest != strongest else 0
+    def turn(self, choice, beta, alpha, threshold):
+        """When a choice is made: (gate, rank among equals, own gate)."""
+        gate, pairs, _ = choice
+        s, src, dst, _ = min(pairs)
+        goes = {}
+        for _, other, _, _ in self.of_node(s, dst):
+            at = dst - 1, dst - other - 1
+            ops = [alpha[s][(*at, p[3])] for p in self.of_node(s, dst) if p[1] == other]
+            goes[other] = min(beta[s][at], max(ops))
+        strongest = max(goes, key=lambda other: (goes[other], other))
+        if src == strongest:
+            return gate, 2, gate
+        if src != max(goes) or goes[src] >= threshold:
+            return gate, 0, gate
+        others = [goes[other] for other in goes if other not in (src, strongest)]
+        return max([gate, *(x for x in others if x < threshold)]), 1, gate
 
     def threshold(self, beta, alpha, threshold, target, share=1.0):
         least = self.edges() - max(1, int(share * self.edges()))
-        turns = {
-            (s, dst): self.turn_of_nearest(s, dst, beta[s], threshold)
-            for s, _, dst, _ in self.pairs
-        }
-
-        def turn(choice):
-            s, src, dst, _ = min(choice[1])
-            nearest, after = turns[s, dst]
-            if src != nearest or after < choice[0]:
-                return choice[0], False
-            return after, True
-
         while self.madds() > target:
             choices = []
             for s, src, dst, op in self.pairs:
@@ -117,7 +110,10 @@ class SlowPruner:
             within = [x for x in choices if self.left_without(x[1]) >= least]
             if not choices or (self.log and not within):
                 return
-            _, pairs, reason = min(within or choices, key=turn)
+            _, pairs, reason = min(
+                within or choices,
+                key=lambda choice: self.turn(choice, beta, alpha, threshold),
+            )
             for pair in sorted(pairs):
                 self.remove(pair, reason)
             self.delete_unread()
@@ -266,10 +262,15 @@ def test_a_closed_edge_goes_before_the_backbone_whose_place_it_would_take():
     # Without an edge that is open the strongest is what it keeps, as everywhere.
     beta[0][5] = 0.002, 0.008, 0.009
     assert same(after, pruning.below_threshold(*arguments, 0)[0])
-    # What it keeps is the strongest, not the nearest of what is closed.
-    beta[0][5] = 0.002, 0.004, 0.003
+    # What it keeps is the strongest, not the nearest of what is closed; of equals the
+    # nearest. An edge may close with its operators, too.
+    for gates in (0.002, 0.004, 0.003), (0.002, 0.008, 0.008):
+        beta[0][5] = gates
+        after, removals = pruning.below_threshold(*arguments, 0)
+        assert [own[1:3] for own in removals if own.gate][::2] == [(3, 6), (5, 6)]
+    beta[0][5], alpha[0][5, 2] = (0.004, 0.006, 0.97), (0.001, 0.002)
     after, removals = pruning.below_threshold(*arguments, 0)
-    assert [own[1:3] for own in removals if own.gate][::2] == [(3, 6), (5, 6)]
+    assert after[0][5].any(axis=1).tolist() == [False, True, False]
 
 
 def test_nothing_goes_at_the_threshold_itself_or_once_the_target_is_met():
