@@ -17,9 +17,6 @@ from ifnas_jax.retraining.trained import load_found
 
 OWN = "my_operators:sep_conv_5x5"
 
-# Compiling is most of what they take, and they are compared with no other run.
-pytestmark = pytest.mark.usefixtures("compiles_soon")
-
 
 def run(page, fields, number=0):
     """Runs a command of a page in this process, with more fields set."""
@@ -46,8 +43,9 @@ def test_an_operator_of_ones_own_from_search_to_test(
 ):
     page = "docs/own_operator.md"
     follow(page, tmp_path, monkeypatch)
+    # Every node keeps one input with all operators.
     changes = {"retrain.epochs": 2, "retrain.final_epochs": 1}
-    run(page, tiny(derive="keep1", **changes, **{"space.nodes": (1, 1, 1)}))
+    run(page, tiny(derive="keep1", **changes))
     workdir = tmp_path / "runs" / "own"
     found = architecture.load(workdir / "search" / "architecture.json")
     for stage in found.stages:
