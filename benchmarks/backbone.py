@@ -21,13 +21,14 @@ from ifnas_jax import command, files
 from ifnas_jax.architecture import delete_unread
 from ifnas_jax.architecture.masks import Kept
 from ifnas_jax.config.command_line import load_config
+from ifnas_jax.errors import PreemptedError
 from ifnas_jax.run import result
 from ifnas_jax.runtime import distributed
 from ifnas_jax.searching.step import Search
 from ifnas_jax.spaces.graph import Space
 
-# Of each stage: the node, and the distance of the precursor that it listens to.
-PLANTED = ((5, 3), (5, 3), (4, 3))
+# The planted node of each stage.
+PLANTED = (5, 5, 4)
 EVERY = 50
 
 
@@ -47,7 +48,7 @@ class Watched(pruning_events.Watched):
         if step % EVERY == 0:
             own = [
                 [float(f"{gate:.4g}") for gate in beta[node - 1]]
-                for beta, (node, _) in zip(gates.beta, PLANTED, strict=True)
+                for beta, node in zip(gates.beta, PLANTED, strict=True)
             ]
             space = self.job.net.space
             self.events.append(
@@ -66,8 +67,8 @@ def _plant(job: Search) -> Search:
     def init(rng):
         arch = job.method.init(rng)
         beta = tuple(
-            stage.at[node - 1, jnp.array([0, far - 1])].set(jnp.array([-1.5, 1.5]))
-            for stage, (node, far) in zip(arch["beta"], PLANTED, strict=True)
+            stage.at[node - 1, jnp.array([0, 2])].set(jnp.array([-1.5, 1.5]))
+            for stage, node in zip(arch["beta"], PLANTED, strict=True)
         )
         return {**arch, "beta": beta}
 
@@ -77,7 +78,7 @@ def _plant(job: Search) -> Search:
 def _without(space: Space, kept: Kept, nearer: int) -> Kept:
     """Without so many of the nearest edges of each planted node."""
     after = [stage.copy() for stage in kept]
-    for stage, (node, _) in zip(after, PLANTED, strict=True):
+    for stage, node in zip(after, PLANTED, strict=True):
         stage[node - 1, :nearer] = False
     return tuple(delete_unread(space.stages, after))
 
@@ -105,6 +106,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         told |= {"devices": distributed.describe_devices()}
         if arguments.json:
             files.write_json(arguments.json, told)
+    except PreemptedError:
+        print("backbone: stopped; nothing of it is kept.", file=sys.stderr)
+        return 75
     except command.ERRORS as error:
         return command.failed("backbone", error, arguments.json)
     return 0

@@ -69,8 +69,8 @@ def draws_nothing(monkeypatch):
     """A run that a test makes in this process writes no report of its own accord.
 
     Drawing takes as long as training such a run, and what can't be drawn never ends
-    one. Runs of fixtures do, those of processes of their own, and
-    many seeds their common page.
+    one. Runs of fixtures do, those of processes of their own, and many seeds their
+    common page.
     """
     monkeypatch.setattr("ifnas_jax.jobs.report", lambda workdir: None)
     monkeypatch.setattr("ifnas_jax.report.logs._write_page", lambda ours: None)
