@@ -81,11 +81,12 @@ if ((dry_run)); then
 fi
 
 # In the background, so that this shell hears the signal and hands it on; what it waits
-# for then goes on until it has saved. TERM, which scancel sends, ends this shell.
+# for then goes on until it has saved. TERM, which scancel sends, ends this shell. The
+# trap comes first: a part may be told to stop as soon as it runs.
 code=0 stopped=0
+trap 'stopped=1; kill -TERM "${!:-$$}"' USR1
 "${command[@]}" &
 child=$!
-trap 'stopped=1; kill -TERM "$child"' USR1
 wait "$child" || code=$?
 # A wait that a signal ends is over before the child is; one that follows tells its code.
 while ((stopped)); do
