@@ -47,8 +47,7 @@ run() { if ((dry_run)); then quoted "$@"; else "$@"; fi; }
 # In the background, so that a signal is handled at once and not when it has ended.
 attend() {
   "$@" &
-  child=$!
-  wait "$child"
+  wait "$!"
 }
 pause() { if ((!dry_run)); then attend sleep "$poll"; fi; }
 
@@ -125,7 +124,7 @@ vm=(gcloud compute tpus tpu-vm)
 worker='bash ifnas_jax/launch/tpu_worker.sh'
 installed=ifnas_jax.installed
 archive=${TMPDIR:-/tmp}/$name.ifnas_jax.tar.gz
-created=0 reached=0 running=0 child=''
+created=0 reached=0 running=0
 
 # Sets `state`: the queued resource's, or nothing where there is none.
 look() {
@@ -253,7 +252,7 @@ interrupted() {
   if ((running)); then
     say "stopping: the job saves first."
     remote "$worker stop" || true
-    wait "$child" || true
+    wait || true
   fi
   exit "$1"
 }
