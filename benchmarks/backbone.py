@@ -3,12 +3,12 @@
     python -m benchmarks.backbone [--seed=0] [--json=FILE]
 
 Outside its group a node reads its backbone alone, the nearest edge that is left. A
-search of `lchain4:mnist5k` is planted with one node a stage that listens to its third
-precursor (logit 1.5, that of pre-1 -1.5). Nothing is removed, so that μ grows to the
-end and closes pre-2, too. Every 50 steps from the first pruning on, the super-network
-is evaluated on the same training images, in all sampling steps of a loop: as it is;
-without the three pre-1 edges, so that pre-2 takes their place, which passes one node
-by; and without pre-2 either, so that pre-3 does, which passes two by.
+search of `lchain4:mnist5k`, with C = 16, is planted with one node a stage that listens
+to its third precursor (logit 1.5, that of pre-1 -1.5). Nothing is removed, so that μ
+grows to the end and closes pre-2, too. Every 50 steps from the first pruning on, the
+super-network is evaluated on the same training images, in all sampling steps of a loop:
+as it is; without the three pre-1 edges, so that pre-2 takes their place, which passes
+one node by; and without pre-2 either, so that pre-3 does, which passes two by.
 """
 
 import sys
@@ -92,6 +92,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         config = load_config("lchain4:mnist5k", [])
         config.seed = arguments.seed
+        config.macro.search_width = 16
         config.search.max_epochs = 8.0
         config.penalty.prune_epochs = 5.0
         rows = pruning_events.measure(config, Watched)["events"]

@@ -32,6 +32,8 @@ from ifnas_jax.searching.job import search
 
 # Of the training part that each evaluation reads.
 IMAGES = 512
+# Of the config, what prunings depend on.
+GROUPS = ("macro", "search", "penalty", "relaxation")
 
 
 class Watched:
@@ -139,10 +141,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments, overrides = parser.parse_known_args(argv)
     facts = {"config": arguments.config, "overrides": overrides, "images": IMAGES}
     try:
-        # Presets change: rows of another backbone are none of these.
-        own = load_config(arguments.config, overrides).relaxation.to_dict()
+        # Presets change: rows of another search are none of these.
+        own = load_config(arguments.config, overrides)
+        facts |= {group: own[group].to_dict() for group in GROUPS}
         # So are those of another order of pruning than today's.
-        facts |= {"relaxation": own, "order": "nearest last"}
+        facts |= {"order": "nearest last"}
         rows = _kept(arguments.json, facts)
         for seed in range(arguments.seeds):
             if any(row["seed"] == seed for row in rows):
