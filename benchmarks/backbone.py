@@ -92,7 +92,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         config = load_config("lchain4:mnist5k", [])
         config.seed = arguments.seed
-        config.macro.search_width = 16
+        config.macro.search_width = 16  # whatever the preset has
         config.search.max_epochs = 8.0
         config.penalty.prune_epochs = 5.0
         rows = pruning_events.measure(config, Watched)["events"]

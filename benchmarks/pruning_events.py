@@ -32,7 +32,7 @@ from ifnas_jax.searching.job import search
 
 # Of the training part that each evaluation reads.
 IMAGES = 512
-# Of the config, what prunings depend on.
+# Of the config, what tells whether FILE's rows are of the same preset.
 GROUPS = ("macro", "search", "penalty", "relaxation")
 
 
@@ -141,10 +141,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments, overrides = parser.parse_known_args(argv)
     facts = {"config": arguments.config, "overrides": overrides, "images": IMAGES}
     try:
-        # Presets change: rows of another search are none of these.
+        # Presets change, and so does the order of pruning: rows of others are none
+        # of these.
         own = load_config(arguments.config, overrides)
         facts |= {group: own[group].to_dict() for group in GROUPS}
-        # So are those of another order of pruning than today's.
         facts |= {"order": "nearest last"}
         rows = _kept(arguments.json, facts)
         for seed in range(arguments.seeds):

@@ -82,9 +82,9 @@ fi
 
 # In the background, so that this shell hears the signal and hands it on; what it waits
 # for then goes on until it has saved. TERM, which scancel sends, ends this shell. The
-# trap comes first: a part may be told to stop as soon as it runs.
-code=0 stopped=0
-trap 'stopped=1; kill -TERM "${!:-$$}"' USR1
+# trap comes before the part, which may be told at once, and may have ended when it is.
+code=0 told=0 stopped=0
+trap 'told=1 stopped=1; kill -TERM "${!:-}" 2>/dev/null || true' USR1
 "${command[@]}" &
 child=$!
 wait "$child" || code=$?
@@ -93,6 +93,8 @@ while ((stopped)); do
   stopped=0 code=0
   wait "$child" || code=$?
 done
+# TERM ended it before it could save: it had done nothing yet, and may go on.
+if ((told && code == 143)); then code=75; fi
 if ((code == 75)); then
   if ((${SLURM_RESTART_COUNT:-0} >= restarts)); then
     say "part $part was preempted again, and --restarts=$restarts are used up."

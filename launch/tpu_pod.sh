@@ -252,7 +252,7 @@ interrupted() {
   if ((running)); then
     say "stopping: the job saves first."
     remote "$worker stop" || true
-    wait || true
+    wait
   fi
   exit "$1"
 }

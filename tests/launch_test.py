@@ -27,7 +27,8 @@ TYPE = ["--type=v5litepod-64", "--runtime=v2-alpha-tpuv5-lite"]
 
 FAKES = {
     # Ends with what the line of its run in `codes` says of its process; `hang` waits
-    # for TERM, and then has saved. Nobody ends before all have begun.
+    # for TERM, and then has saved; `deaf` is ended by it. Nobody ends before all have
+    # begun.
     "python": """
         trap 'echo saved; exit 75' TERM
         [[ "$*" =~ --process=([0-9]+) ]] || true
@@ -39,8 +40,9 @@ FAKES = {
         done
         code=$(sed -n "$(wc -l <"$FAKE/runs.$index")p" "$FAKE/codes" |
           cut -d, -f$((index + 1)))
+        [[ $code != deaf ]] || trap - TERM
         for ((i = 0; i < 200; i++)); do
-          [[ $code == hang ]] || exit "${code:-0}"
+          [[ $code == hang || $code == deaf ]] || exit "${code:-0}"
           sleep 0.05
         done
     """,
@@ -306,14 +308,17 @@ def test_a_part_goes_back_into_the_queue_after_75(codes, code, calls, fake):
     assert lines(fake / "runs.0") == [job]
 
 
-def test_a_part_whose_time_is_over_saves_and_goes_back_into_the_queue(fake):
-    (fake / "codes").write_text("hang\n")
+@pytest.mark.parametrize("job", ["hang", "deaf"])
+def test_a_part_whose_time_is_over_saves_and_goes_back_into_the_queue(job, fake):
+    (fake / "codes").write_text(f"{job}\n")
     python = f"--python={fake / 'bin' / 'python'}"
     script = start("sweep_slurm.sh", python, *SWEEP, **ARRAY)
     wait_for(fake / "runs.0")
+    if job == "deaf":
+        time.sleep(0.5)
     script.send_signal(signal.SIGUSR1)
     output, _ = script.communicate(timeout=30)
-    assert "saved" in output
+    assert ("saved" in output) == (job == "hang")
     assert script.returncode == 75
     assert lines(fake / "calls") == ["requeue 7_5"]
 
