@@ -1,6 +1,7 @@
 """What all command lines share: help, how they end, what becomes of their output."""
 
 import argparse
+import errno
 import functools
 import io
 import os
@@ -120,16 +121,25 @@ def _repeat_signal(report: Callable, unraisable: Any) -> None:
 
 
 class _Printed(io.FileIO):
-    """A file that drops what can't be written, and keeps the error."""
+    """A file that writes all it is given, drops what it can't, and keeps the error.
+
+    So a text file may stand on it with nothing between: a `BufferedWriter` would write
+    a line again where Ctrl-C comes when it has just been written.
+    """
 
     error: OSError | None = None
 
     def write(self, content) -> int:
+        left = memoryview(content)
         try:
-            return super().write(content)
+            while left:
+                written = super().write(left)
+                if written is None:
+                    raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+                left = left[written:]
         except OSError as error:
             self.error = error
-            return len(content)
+        return len(content)
 
 
 def _printing(stream: TextIO | None) -> tuple[_Printed, TextIO]:
@@ -144,7 +154,7 @@ def _printing(stream: TextIO | None) -> tuple[_Printed, TextIO]:
         at_once, unbuffered = stream.line_buffering, stream.write_through
     printed = _Printed(descriptor, "w", closefd=False)
     text = io.TextIOWrapper(
-        printed if unbuffered else io.BufferedWriter(printed),
+        printed,
         encoding=encoding,
         errors="backslashreplace",
         line_buffering=at_once,

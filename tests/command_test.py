@@ -215,3 +215,33 @@ def test_an_architecture_may_come_through_a_pipe_that_ends_in_time(finished):
         code, _, error = end(*reading, stdin=source.stdout)
         source.stdout.close()
     assert (code, "it has more than 64 MB" in error) == (2, True)
+
+
+# A command that says one line, and waits.
+SAYS = """
+import sys, time
+from ifnas_jax import command
+def main():
+    print("waiting", flush=True)
+    time.sleep(60)
+sys.exit(command.run("a command", main))
+"""
+
+
+def test_ctrl_c_just_after_a_line_does_not_print_it_again():
+    # It comes while the line is still being written, or nearly: most of the times.
+    env = {key: value for key, value in os.environ.items() if key != "PYTHONUNBUFFERED"}
+    for _ in range(5):
+        process = subprocess.Popen(
+            [sys.executable, "-c", SAYS],
+            text=True,
+            stdout=subprocess.PIPE,
+            env=env,
+            stderr=subprocess.STDOUT,
+            cwd=ROOT,
+        )
+        assert process.stdout.readline() == "waiting\n"
+        process.send_signal(signal.SIGINT)
+        output, _ = process.communicate(timeout=60)
+        assert process.returncode == 130
+        assert output == "a command: interrupted; the same command starts again.\n"
