@@ -222,7 +222,7 @@ SAYS = """
 import sys, time
 from ifnas_jax import command
 def main():
-    print("waiting", flush=True)
+    print("waiting", file=sys.stderr, flush=True)
     time.sleep(60)
 sys.exit(command.run("a command", main))
 """
